@@ -1,0 +1,23 @@
+/* The heap door. All memory of the program comes through here, so that tests can make the n-th
+ * allocation fail. Functions return NULL on failure; callers report MR_ENOMEM. */
+#ifndef BASE_CORE_MEMORY_H
+#define BASE_CORE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *mr_malloc(size_t size);
+void *mr_calloc(size_t count, size_t size);
+void *mr_realloc(void *memory, size_t size);
+void mr_free(void *memory); /* NULL is fine */
+char *mr_strdup(const char *text);
+char *mr_strndup(const char *text, size_t size);
+char *mr_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Grows *items (of item_size bytes each) to hold at least `want`, doubling; 0 or MR_ENOMEM. */
+int mr_grow(void *items, size_t *capacity, size_t want, size_t item_size);
+
+/* Tests only, single-threaded: before each allocation `should_fail(owner)` is asked. NULL: never. */
+void mr_memory_set_fault(bool (*should_fail)(void *owner), void *owner);
+
+#endif
