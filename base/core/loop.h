@@ -22,15 +22,19 @@ int mr_loop_new(struct mr_clock *clock, struct mr_loop **ret_loop, struct mr_err
 int mr_loop_new_virtual(struct mr_clock *clock, struct mr_loop **ret_loop);
 /* Everything on it must have been stopped. */
 void mr_loop_free(struct mr_loop *loop);
-/* Until mr_loop_stop. */
+/* Until mr_loop_stop, which any thread may call, also before the run begins. */
 void mr_loop_run(struct mr_loop *loop);
 void mr_loop_stop(struct mr_loop *loop);
-/* One turn; waits for at most timeout_ms (0: not at all, -1: for anything). Tests step with this. */
+/* One turn; waits for at most timeout_ms (0: not at all, -1: for anything), and not at all when a
+ * timer or task has run. Tests step with this. Not from inside a callback. */
 void mr_loop_turn(struct mr_loop *loop, int64_t timeout_ms);
+/* When the next turn has something to do of its own: now if tasks are posted (or, on a virtual loop,
+ * mail has come), else when the first timer is due, else INT64_MAX. The simulator moves its clock there. */
+int64_t mr_loop_next_us(struct mr_loop *loop);
 bool mr_loop_is_virtual(const struct mr_loop *loop);
 
 struct mr_clock *mr_loop_clock(struct mr_loop *loop);
-int64_t mr_loop_now_us(struct mr_loop *loop);  /* monotonic, read once per turn */
+int64_t mr_loop_now_us(struct mr_loop *loop);  /* monotonic; inside a turn, read once per wait */
 int64_t mr_loop_now_ms(struct mr_loop *loop);
 int64_t mr_loop_wall_ms(struct mr_loop *loop); /* read from the clock at each call */
 
@@ -49,7 +53,8 @@ struct mr_timer {
 };
 
 void mr_timer_init(struct mr_timer *timer, struct mr_loop *loop, mr_timer_cb cb, void *owner);
-/* (Re)starts a one-shot. 0 or MR_ENOMEM. */
+/* (Re)starts a one-shot; one that is running is moved, which cannot fail. 0 or MR_ENOMEM. A delay of
+ * 0 (or less) fires in the next turn. */
 int mr_timer_start_us(struct mr_timer *timer, int64_t delay_us);
 int mr_timer_start(struct mr_timer *timer, int64_t delay_ms);
 void mr_timer_stop(struct mr_timer *timer); /* also on a zeroed one */
@@ -86,6 +91,8 @@ struct mr_io {
     int wanted;
 };
 
+/* Makes the descriptor non-blocking; nothing is wanted yet. MR_EEXIST when it is polled already,
+ * MR_EUNSUPPORTED on a virtual loop. */
 int mr_io_start(struct mr_io *io, struct mr_loop *loop, int fd, mr_io_cb cb, void *owner);
 /* Level-triggered; 0 pauses. Setting the same again is free. */
 void mr_io_want(struct mr_io *io, int events);
@@ -98,13 +105,15 @@ struct mr_signal;
 typedef void (*mr_signal_cb)(struct mr_signal *signal, int number);
 
 struct mr_signal {
+    struct mr_loop *loop;
     mr_signal_cb cb;
     void *owner;
-    void *handle;
+    void *handle; /* the loop's own */
 };
 
+/* Several may wait for one number, on any loops. MR_EUNSUPPORTED on a virtual loop. */
 int mr_signal_start(struct mr_signal *signal, struct mr_loop *loop, int number, mr_signal_cb cb,
                     void *owner);
-void mr_signal_stop(struct mr_signal *signal);
+void mr_signal_stop(struct mr_signal *signal); /* also on a zeroed one */
 
 #endif

@@ -16,7 +16,8 @@ struct mr_mail {
 };
 
 int mr_mailbox_new(struct mr_loop *loop, struct mr_mailbox **ret_mailbox);
-/* On the loop. Mail that is still inside is delivered first. */
+/* On the loop, also from inside a mail's callback; no thread may post any more. Mail that is still
+ * inside is delivered first. */
 void mr_mailbox_free(struct mr_mailbox *mailbox);
 /* Any thread. */
 void mr_mailbox_post(struct mr_mailbox *mailbox, struct mr_mail *mail);

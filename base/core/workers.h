@@ -27,7 +27,7 @@ int mr_workers_new(struct mr_loop *loop, const char *name, int thread_count,
 /* On the loop. Waits for work under way; every submitted work gets its done() before this returns. */
 void mr_workers_free(struct mr_workers *workers);
 /* run and done must be set. First in, first out. Never fails once the pool has one thread; before
- * that MR_EAGAIN when no thread can be had. */
+ * that MR_EAGAIN when no thread can be had, and MR_ECANCELED while the pool is being freed. */
 int mr_workers_submit(struct mr_workers *workers, struct mr_work *work);
 
 #endif
