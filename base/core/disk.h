@@ -31,9 +31,11 @@ struct mr_disk_stat {
     uint64_t inode;
     bool is_directory;
     bool is_regular;
+    bool is_symlink; /* by lstat only */
 };
 
-typedef int (*mr_disk_list_cb)(void *owner, const char *name); /* non-zero ends the listing */
+/* Non-zero ends the listing, which returns it. The entry may be removed or renamed inside. */
+typedef int (*mr_disk_list_cb)(void *owner, const char *name);
 
 struct mr_disk;
 struct mr_disk_ops {
@@ -42,14 +44,19 @@ struct mr_disk_ops {
     ssize_t (*preadv)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
                       int64_t offset); /* short only at the end of the file */
     ssize_t (*preadv_cached)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
-                             int64_t offset); /* RWF_NOWAIT: MR_EAGAIN if the disk must be asked */
+                             int64_t offset); /* RWF_NOWAIT: MR_EAGAIN if any of it must be read from
+                                                 the device; a file system that cannot tell (tmpfs
+                                                 of old kernels) just reads */
     int (*pwritev)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
                    int64_t offset); /* all or an error */
     int (*fsync)(struct mr_disk *disk, int fd); /* data and size; MR_EIO is final for this file */
     int (*start_writeback)(struct mr_disk *disk, int fd, int64_t offset, int64_t size_bytes);
     int (*truncate)(struct mr_disk *disk, int fd, int64_t size_bytes);
-    int (*preallocate)(struct mr_disk *disk, int fd, int64_t size_bytes);
+    int (*preallocate)(struct mr_disk *disk, int fd,
+                       int64_t size_bytes); /* the size stays; 0 too where it is not supported */
     int (*stat)(struct mr_disk *disk, const char *path, struct mr_disk_stat *ret_stat);
+    int (*lstat)(struct mr_disk *disk, const char *path,
+                 struct mr_disk_stat *ret_stat); /* of the link itself */
     int (*fstat)(struct mr_disk *disk, int fd, struct mr_disk_stat *ret_stat);
     int (*rename)(struct mr_disk *disk, const char *from, const char *to);
     int (*unlink)(struct mr_disk *disk, const char *path);
@@ -57,7 +64,8 @@ struct mr_disk_ops {
     int (*rmdir)(struct mr_disk *disk, const char *path);
     int (*fsync_directory)(struct mr_disk *disk, const char *path);
     int (*list)(struct mr_disk *disk, const char *path, mr_disk_list_cb cb, void *owner);
-    int (*lock)(struct mr_disk *disk, int fd); /* exclusive, whole file; MR_EBUSY if another has it */
+    int (*lock)(struct mr_disk *disk, int fd); /* exclusive, whole file, until it is closed or the
+                                                  process ends; MR_EBUSY if another has it */
     int (*free_space)(struct mr_disk *disk, const char *path, int64_t *ret_free_bytes);
 };
 
@@ -67,13 +75,113 @@ struct mr_disk {
 
 struct mr_disk *mr_disk_system(void);
 
-/* Thin calls with errors in words ("open /x/y: no space left on device"); error may be NULL. */
+/* The same in words ("open /x/y: no space left on device"); error may be NULL. Files are made with
+ * mode 0640. */
 int mr_disk_open(struct mr_disk *disk, const char *path, int flags, int *ret_fd,
                  struct mr_error *error);
 void mr_disk_close(struct mr_disk *disk, int fd); /* -1 is fine */
 ssize_t mr_disk_pread(struct mr_disk *disk, int fd, void *data, size_t size_bytes, int64_t offset);
 int mr_disk_pwrite(struct mr_disk *disk, int fd, const void *data, size_t size_bytes,
                    int64_t offset);
+
+/* Thin calls, for easy reading. */
+static inline ssize_t mr_disk_preadv(struct mr_disk *disk, int fd, const struct iovec *parts,
+                                     int count, int64_t offset)
+{
+    return disk->ops->preadv(disk, fd, parts, count, offset);
+}
+
+static inline ssize_t mr_disk_preadv_cached(struct mr_disk *disk, int fd, const struct iovec *parts,
+                                            int count, int64_t offset)
+{
+    return disk->ops->preadv_cached(disk, fd, parts, count, offset);
+}
+
+static inline int mr_disk_pwritev(struct mr_disk *disk, int fd, const struct iovec *parts,
+                                  int count, int64_t offset)
+{
+    return disk->ops->pwritev(disk, fd, parts, count, offset);
+}
+
+static inline int mr_disk_fsync(struct mr_disk *disk, int fd)
+{
+    return disk->ops->fsync(disk, fd);
+}
+
+static inline int mr_disk_start_writeback(struct mr_disk *disk, int fd, int64_t offset,
+                                          int64_t size_bytes)
+{
+    return disk->ops->start_writeback(disk, fd, offset, size_bytes);
+}
+
+static inline int mr_disk_truncate(struct mr_disk *disk, int fd, int64_t size_bytes)
+{
+    return disk->ops->truncate(disk, fd, size_bytes);
+}
+
+static inline int mr_disk_preallocate(struct mr_disk *disk, int fd, int64_t size_bytes)
+{
+    return disk->ops->preallocate(disk, fd, size_bytes);
+}
+
+static inline int mr_disk_stat(struct mr_disk *disk, const char *path,
+                               struct mr_disk_stat *ret_stat)
+{
+    return disk->ops->stat(disk, path, ret_stat);
+}
+
+static inline int mr_disk_lstat(struct mr_disk *disk, const char *path,
+                                struct mr_disk_stat *ret_stat)
+{
+    return disk->ops->lstat(disk, path, ret_stat);
+}
+
+static inline int mr_disk_fstat(struct mr_disk *disk, int fd, struct mr_disk_stat *ret_stat)
+{
+    return disk->ops->fstat(disk, fd, ret_stat);
+}
+
+static inline int mr_disk_rename(struct mr_disk *disk, const char *from, const char *to)
+{
+    return disk->ops->rename(disk, from, to);
+}
+
+static inline int mr_disk_unlink(struct mr_disk *disk, const char *path)
+{
+    return disk->ops->unlink(disk, path);
+}
+
+static inline int mr_disk_mkdir(struct mr_disk *disk, const char *path, mode_t mode)
+{
+    return disk->ops->mkdir(disk, path, mode);
+}
+
+static inline int mr_disk_rmdir(struct mr_disk *disk, const char *path)
+{
+    return disk->ops->rmdir(disk, path);
+}
+
+static inline int mr_disk_fsync_directory(struct mr_disk *disk, const char *path)
+{
+    return disk->ops->fsync_directory(disk, path);
+}
+
+static inline int mr_disk_list(struct mr_disk *disk, const char *path, mr_disk_list_cb cb,
+                               void *owner)
+{
+    return disk->ops->list(disk, path, cb, owner);
+}
+
+static inline int mr_disk_lock(struct mr_disk *disk, int fd)
+{
+    return disk->ops->lock(disk, fd);
+}
+
+static inline int mr_disk_free_space(struct mr_disk *disk, const char *path,
+                                     int64_t *ret_free_bytes)
+{
+    return disk->ops->free_space(disk, path, ret_free_bytes);
+}
 
 /* Whole files, for small state. The write is atomic: temporary file, fsync, rename, directory fsync;
  * after a crash the old or the new content is there. `*ret_data` is the caller's (mr_free), with a
@@ -82,9 +190,10 @@ int mr_disk_read_file(struct mr_disk *disk, const char *path, size_t limit_bytes
                       size_t *ret_size, struct mr_error *error);
 int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data, size_t size_bytes,
                        struct mr_error *error);
+/* `mkdir -p`; each new name is fsynced into its parent. */
 int mr_disk_make_directories(struct mr_disk *disk, const char *path, mode_t mode,
                              struct mr_error *error);
-/* A directory and all in it. What cannot be removed is reported, the rest is gone. */
+/* A directory and all in it (a symbolic link is removed, not followed). What cannot be removed is reported, the rest is gone. */
 int mr_disk_remove_tree(struct mr_disk *disk, const char *path, struct mr_error *error);
 
 #endif
