@@ -78,7 +78,8 @@ void mr_task_cancel(struct mr_task *task); /* also on a zeroed one */
 
 /* ---- polled descriptors ---- */
 
-enum { MR_IO_READ = 1, MR_IO_WRITE = 2 };
+/* HANGUP: the far side ended or reset, for those who do not want to read now. */
+enum { MR_IO_READ = 1, MR_IO_WRITE = 2, MR_IO_HANGUP = 4 };
 struct mr_io;
 typedef void (*mr_io_cb)(struct mr_io *io, int events); /* a mask; errors show as both */
 

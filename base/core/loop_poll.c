@@ -24,13 +24,15 @@ static void on_poll_closed(uv_handle_t *handle)
 static int events_of_uv(int events)
 {
     return ((events & UV_READABLE) != 0 ? MR_IO_READ : 0) |
-           ((events & UV_WRITABLE) != 0 ? MR_IO_WRITE : 0);
+           ((events & UV_WRITABLE) != 0 ? MR_IO_WRITE : 0) |
+           ((events & UV_DISCONNECT) != 0 ? MR_IO_HANGUP : 0);
 }
 
 static int events_to_uv(int events)
 {
     return ((events & MR_IO_READ) != 0 ? UV_READABLE : 0) |
-           ((events & MR_IO_WRITE) != 0 ? UV_WRITABLE : 0);
+           ((events & MR_IO_WRITE) != 0 ? UV_WRITABLE : 0) |
+           ((events & MR_IO_HANGUP) != 0 ? UV_DISCONNECT : 0);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
