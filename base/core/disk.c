@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { IOV_WINDOW = 64 };
@@ -181,52 +182,46 @@ static int system_preallocate(struct mr_disk *disk, int fd, int64_t size_bytes)
     return last_code();
 }
 
-static void stat_convert(const struct stat *from, struct mr_disk_stat *ret_stat)
+/* statx and not stat, for the time of birth: an inode number that was used again is told by it. */
+static int stat_any(int directory, const char *path, int flags, struct mr_disk_stat *ret_stat)
 {
-    ret_stat->size_bytes = from->st_size;
-    ret_stat->allocated_bytes = (int64_t)from->st_blocks * 512; /* stat(2): always 512 */
-    ret_stat->modified_us = (int64_t)from->st_mtim.tv_sec * 1000000 + from->st_mtim.tv_nsec / 1000;
-    ret_stat->device = from->st_dev;
-    ret_stat->inode = from->st_ino;
-    ret_stat->is_directory = S_ISDIR(from->st_mode);
-    ret_stat->is_regular = S_ISREG(from->st_mode);
-    ret_stat->is_symlink = S_ISLNK(from->st_mode);
+    struct statx from;
+
+    if (statx(directory, path, flags, STATX_BASIC_STATS | STATX_BTIME, &from) != 0) {
+        return last_code();
+    }
+    ret_stat->size_bytes = (int64_t)from.stx_size;
+    ret_stat->allocated_bytes = (int64_t)from.stx_blocks * 512; /* stat(2): always 512 */
+    ret_stat->modified_us = from.stx_mtime.tv_sec * 1000000 + from.stx_mtime.tv_nsec / 1000;
+    ret_stat->born_us = 0;
+    if ((from.stx_mask & STATX_BTIME) != 0) {
+        ret_stat->born_us = from.stx_btime.tv_sec * 1000000 + from.stx_btime.tv_nsec / 1000;
+    }
+    ret_stat->device = makedev(from.stx_dev_major, from.stx_dev_minor);
+    ret_stat->inode = from.stx_ino;
+    ret_stat->link_count = from.stx_nlink;
+    ret_stat->is_directory = S_ISDIR(from.stx_mode);
+    ret_stat->is_regular = S_ISREG(from.stx_mode);
+    ret_stat->is_symlink = S_ISLNK(from.stx_mode);
+    return 0;
 }
 
 static int system_stat(struct mr_disk *disk, const char *path, struct mr_disk_stat *ret_stat)
 {
-    struct stat buffer;
-
     (void)disk;
-    if (stat(path, &buffer) != 0) {
-        return last_code();
-    }
-    stat_convert(&buffer, ret_stat);
-    return 0;
+    return stat_any(AT_FDCWD, path, 0, ret_stat);
 }
 
 static int system_lstat(struct mr_disk *disk, const char *path, struct mr_disk_stat *ret_stat)
 {
-    struct stat buffer;
-
     (void)disk;
-    if (lstat(path, &buffer) != 0) {
-        return last_code();
-    }
-    stat_convert(&buffer, ret_stat);
-    return 0;
+    return stat_any(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, ret_stat);
 }
 
 static int system_fstat(struct mr_disk *disk, int fd, struct mr_disk_stat *ret_stat)
 {
-    struct stat buffer;
-
     (void)disk;
-    if (fstat(fd, &buffer) != 0) {
-        return last_code();
-    }
-    stat_convert(&buffer, ret_stat);
-    return 0;
+    return stat_any(fd, "", AT_EMPTY_PATH, ret_stat);
 }
 
 static int system_rename(struct mr_disk *disk, const char *from, const char *to)

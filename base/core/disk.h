@@ -27,8 +27,10 @@ struct mr_disk_stat {
     int64_t size_bytes;
     int64_t allocated_bytes;
     int64_t modified_us;
+    int64_t born_us; /* 0 where the file system does not keep it; another birth is another file */
     uint64_t device;
     uint64_t inode;
+    uint64_t link_count; /* 0: deleted, and held by open descriptors only */
     bool is_directory;
     bool is_regular;
     bool is_symlink; /* by lstat only */
