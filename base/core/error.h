@@ -64,7 +64,8 @@ int mr_fail_errno(struct mr_error *error, int error_number, const char *format, 
 /* Sets code and exactly this text, with nothing added: for messages that say it all. */
 int mr_fail_text(struct mr_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Puts "<context>: " in front of the text that a lower level set; returns error->code. */
+/* Puts "<context>: " in front of the text that a lower level set; returns error->code, or MR_EINTERNAL
+ * when error is NULL: a caller that may have none keeps the code itself. */
 int mr_error_context(struct mr_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
