@@ -56,6 +56,7 @@ struct mr_option {
     const char *help;     /* one or two sentences, for the reference */
     const char *example;  /* as it would be written */
     bool is_required;
+    int64_t absent;       /* numbers, sizes, durations, enums without fallback: the value when not written */
     int64_t min;          /* for numbers, sizes, durations; min == max == 0: unbounded */
     int64_t max;
     const char *const *words; /* ENUM: ends with NULL */

@@ -1,0 +1,26 @@
+/* Nodes -> structs, as option tables say. Adds a problem for every value that does not fit and
+ * every key that nobody knows, with the nearest word, and goes on, so that a user sees all of them
+ * at once. */
+#ifndef AGENT_CONFIG_FILL_H
+#define AGENT_CONFIG_FILL_H
+
+#include "agent/config/problem.h"
+#include "base/core/option.h"
+
+struct mr_disk;
+struct fill; /* owns the lists and structs that it makes */
+
+struct fill *fill_new(struct tree *tree, struct mr_disk *disk, struct config_problems *problems);
+void fill_free(struct fill *fill);
+/* Zeroed memory that lives as long as the fill. NULL without memory. */
+void *fill_alloc(struct fill *fill, size_t size);
+
+/* Fills `target` from `map` (NULL or NODE_NULL: only fallbacks). `path` names the map in messages
+ * ("disk"). Keys that stand in `other` too are another table's; may be NULL. */
+void fill_table(struct fill *fill, struct node *map, const char *path,
+                const struct mr_option *options, const struct mr_option *other, void *target);
+/* The same without a word about unknown keys: for tables that are filled in two parts. */
+void fill_options(struct fill *fill, struct node *map, const char *path,
+                  const struct mr_option *options, void *target);
+
+#endif

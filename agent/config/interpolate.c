@@ -1,0 +1,177 @@
+/* One pass from left to right over a value; what is put in is not looked at again. */
+#include "agent/config/interpolate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/config/problem.h"
+#include "base/core/buffer.h"
+#include "base/core/disk.h"
+#include "base/core/memory.h"
+
+enum { REFERENCED_FILE_SIZE_MAX = 64 << 10 };
+
+struct interpolation {
+    const struct node *node;
+    struct mr_disk *disk;
+    struct config_problems *problems;
+    struct mr_bytes out;
+    bool is_failed;
+};
+
+static void fail(struct interpolation *run, const char *what, const char *subject)
+{
+    config_problem_add(run->problems, &run->node->place, "%s '%s'", what, subject);
+    run->is_failed = true;
+}
+
+/* Secrets end with a newline more often than they contain one: one line end is taken off. */
+static void put_file(struct interpolation *run, const char *path)
+{
+    struct mr_error error = {0};
+    char *text = NULL;
+    size_t size = 0;
+
+    if (mr_disk_read_file(run->disk, path, REFERENCED_FILE_SIZE_MAX, &text, &size, &error) != 0) {
+        fail(run, "${file:...} cannot be read:", error.text);
+        return;
+    }
+    if (size > 0 && text[size - 1] == '\n') {
+        size--;
+    }
+    if (size > 0 && text[size - 1] == '\r') {
+        size--;
+    }
+    if (memchr(text, '\0', size) != NULL) {
+        fail(run, "${file:...} holds a NUL character:", path);
+    } else {
+        mr_bytes_append(&run->out, text, size);
+    }
+    explicit_bzero(text, size);
+    mr_free(text);
+}
+
+static void put_credential(struct interpolation *run, const char *name)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    char *path;
+
+    if (directory == NULL) {
+        fail(run,
+             "${cred:...} needs $CREDENTIALS_DIRECTORY, which systemd sets for LoadCredential=:",
+             name);
+        return;
+    }
+    if (name[0] == '\0' || strchr(name, '/') != NULL) {
+        fail(run, "not the name of a credential:", name);
+        return;
+    }
+    path = mr_asprintf("%s/%s", directory, name);
+    if (path != NULL) {
+        put_file(run, path);
+    }
+    mr_free(path);
+}
+
+static bool is_variable_name(const char *name)
+{
+    size_t size = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return size > 0 && name[size] == '\0' && !(name[0] >= '0' && name[0] <= '9');
+}
+
+static void put_variable(struct interpolation *run, char *reference)
+{
+    char *operator= strstr(reference, ":-");
+    char *message = operator== NULL ? strstr(reference, ":?") : NULL;
+    const char *value;
+
+    if (operator!= NULL) {
+        *operator= '\0';
+    } else if (message != NULL) {
+        *message = '\0';
+    }
+    if (!is_variable_name(reference)) {
+        fail(run, "not a reference (write $$ for a dollar sign): ${...} with", reference);
+        return;
+    }
+    value = getenv(reference);
+    if (operator!= NULL &&(value == NULL || value[0] == '\0')) {
+        value = operator+ 2;
+    }
+    if (message != NULL && (value == NULL || value[0] == '\0')) {
+        fail(run, message[2] == '\0' ? "this environment variable must be set:" : message + 2,
+             reference);
+        return;
+    }
+    if (value == NULL) {
+        fail(run, "this environment variable is not set (write ${NAME:-default} to allow that):",
+             reference);
+        return;
+    }
+    mr_bytes_text(&run->out, value);
+}
+
+static void put_reference(struct interpolation *run, const char *start, size_t size)
+{
+    char *reference = mr_strndup(start, size);
+
+    if (reference == NULL) {
+        run->is_failed = true;
+    } else if (strncmp(reference, "file:", 5) == 0) {
+        put_file(run, reference + 5);
+    } else if (strncmp(reference, "cred:", 5) == 0) {
+        put_credential(run, reference + 5);
+    } else {
+        put_variable(run, reference);
+    }
+    mr_free(reference);
+}
+
+static void interpolate_text(struct interpolation *run, const char *text)
+{
+    while (*text != '\0') {
+        size_t plain = strcspn(text, "$");
+        mr_bytes_append(&run->out, text, plain);
+        text += plain;
+        if (text[0] == '$' && text[1] == '$') {
+            mr_bytes_text(&run->out, "$");
+            text += 2;
+        } else if (text[0] == '$' && text[1] == '{') {
+            const char *end = strchr(text, '}');
+            if (end == NULL) {
+                fail(run, "a '}' is missing (write $$ for a dollar sign) in", text);
+                return;
+            }
+            put_reference(run, text + 2, (size_t)(end - text) - 2);
+            text = end + 1;
+        } else if (text[0] == '$') {
+            mr_bytes_text(&run->out, "$");
+            text++;
+        }
+    }
+}
+
+void config_interpolate(struct node *node, struct mr_disk *disk, struct config_problems *problems)
+{
+    struct interpolation run = {.node = node, .disk = disk, .problems = problems};
+
+    if (node->is_interpolated || node->kind != NODE_SCALAR || strchr(node->text, '$') == NULL) {
+        return;
+    }
+    node->is_interpolated = true;
+    mr_bytes_init(&run.out);
+    interpolate_text(&run, node->text);
+    if (!run.is_failed && run.out.failed == 0) {
+        char *text =
+            mr_strndup(run.out.data == NULL ? "" : (const char *)run.out.data, run.out.size_bytes);
+        if (text != NULL) {
+            mr_free(node->text);
+            node->text = text;
+        }
+    }
+    if (run.out.data != NULL) {
+        explicit_bzero(run.out.data, run.out.size_bytes);
+    }
+    mr_bytes_done(&run.out);
+}

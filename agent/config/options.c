@@ -1,0 +1,413 @@
+/* The tables of everything that is not a plugin's: names, types, defaults and the sentences that
+ * the reference, `config explain` and the schema repeat. */
+#include <stddef.h>
+#include <string.h>
+
+#include "agent/config/config.h"
+
+static const char *check_name(const void *value)
+{
+    const char *name = *(const char *const *)value;
+    size_t size = strlen(name);
+
+    if (size == 0 || size > 200 ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != size) {
+        return "only letters, digits, '.', '_' and '-' are allowed, and at most 200 of them";
+    }
+    return NULL;
+}
+
+static const char *check_workers(const void *value)
+{
+    return *(const int64_t *)value == 1
+               ? NULL
+               : "this version runs everything on one loop; only 1 is possible";
+}
+
+static const char *check_replicas(const void *value)
+{
+    return *(const int64_t *)value <= 1
+               ? NULL
+               : "this version has no mesh yet, so a topic has exactly one replica";
+}
+
+static const struct mr_option node_options[] = {
+    {.name = "name",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_node, name),
+     .check = check_name,
+     .help = "The name of this node, in the header mr.host of every record. The host's name unless "
+             "written.",
+     .example = "web-17"},
+    {.name = "id",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_node, id),
+     .fallback = "1",
+     .min = 1,
+     .max = 2147483647,
+     .help = "The number by which Kafka clients know this node."},
+    {.name = "data",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_node, data),
+     .is_required = true,
+     .example = "/var/lib/millrace",
+     .help = "The directory of the log and all state. One process at a time."},
+    {.name = "rack",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_node, rack),
+     .help = "Where this node stands; shown to clients.",
+     .example = "eu-1a"},
+    {.name = "run",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_node, run_directory),
+     .fallback = "/run/millrace",
+     .help = "Where links to the local sockets are put, so that the command line finds this node. "
+             "The sockets themselves are in the data directory."},
+    {0}};
+
+static const struct mr_option listen_options[] = {
+    {.name = "address",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_listen, address),
+     .is_required = true,
+     .example = "127.0.0.1:9092",
+     .help =
+         "HOST:PORT or unix:PATH to serve the Kafka protocol on. The port is 9092 unless written."},
+    {.name = "advertise",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_listen, advertise),
+     .help = "HOST:PORT that clients are told to connect to. The address itself unless written.",
+     .example = "hub-1:9092"},
+    {.name = "connections",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_listen, connections_max),
+     .fallback = "20000",
+     .min = 1,
+     .max = 1000000,
+     .help = "More connections than this are closed at once, and counted."},
+    {.name = "insecure",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(struct config_listen, is_insecure),
+     .help = "Must be true for an address that is not loopback, as long as nothing protects it: "
+             "anybody who reaches it can read and write."},
+    {0}};
+
+static const struct mr_option disk_options[] = {
+    {.name = "limit",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_disk, limit_bytes),
+     .fallback = "0",
+     .example = "10GiB",
+     .min = 0,
+     .help = "Most bytes that all logs of this node may take. 0: no limit but the disk. What "
+             "happens there is each topic's when_full."},
+    {.name = "keep",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_disk, keep_ms),
+     .fallback = "1h",
+     .help = "How long a local topic keeps what all its sinks have passed."},
+    {0}};
+
+static const struct mr_option retention_options[] = {
+    {.name = "time",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_retention, time_ms),
+     .absent = -1,
+     .example = "7d",
+     .help = "Segments are deleted this long after their last append; 0: never. 7d unless written; "
+             "local topics: never."},
+    {.name = "size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_retention, size_bytes),
+     .absent = -1,
+     .example = "10GiB",
+     .help = "Most bytes of one partition; the oldest segments go first. 0, and unless written: no "
+             "bound."},
+    {0}};
+
+static const struct mr_option segment_options[] = {
+    {.name = "size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_segment, size_bytes),
+     .absent = -1,
+     .min = 64 << 10,
+     .max = 2147483647,
+     .example = "64MiB",
+     .help = "A segment file is closed before it grows beyond this. 64MiB on local topics, 1GiB on "
+             "others."},
+    {.name = "age",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_segment, age_ms),
+     .absent = -1,
+     .example = "7d",
+     .help = "And when its first append is older than this."},
+    {0}};
+
+static const char *const when_full_words[] = {"block", "drop_oldest", "drop_new", NULL};
+static const char *const codec_words[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
+
+static const char *check_fsync(const void *value)
+{
+    const char *text = *(const char *const *)value;
+    int64_t ms;
+
+    if (strcmp(text, "never") == 0 || strcmp(text, "always") == 0) {
+        return NULL;
+    }
+    return mr_parse_duration(text, &ms) == 0 && ms > 0
+               ? NULL
+               : "'never', 'always' or a duration such as 1s is wanted here";
+}
+
+static const struct mr_option topic_options[] = {
+    {.name = "partitions",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_topic, partitions),
+     .absent = -1,
+     .min = 1,
+     .max = 10000,
+     .example = "6",
+     .help = "How many partitions. 1 unless written; it may grow later, and never shrinks."},
+    {.name = "replicas",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_topic, replicas),
+     .absent = -1,
+     .min = 1,
+     .max = 9,
+     .check = check_replicas,
+     .help = "How many nodes keep a copy."},
+    {.name = "retention",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_topic, retention),
+     .children = retention_options,
+     .help = "When old segments are deleted."},
+    {.name = "segment",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_topic, segment),
+     .children = segment_options,
+     .help = "When a new segment is begun."},
+    {.name = "message_size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_topic, message_size_bytes_max),
+     .absent = -1,
+     .min = 1024,
+     .max = 100 << 20,
+     .example = "1MiB",
+     .help = "The largest record batch that is taken (Kafka's max.message.bytes)."},
+    {.name = "fsync",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_topic, fsync),
+     .check = check_fsync,
+     .example = "1s",
+     .help = "When written bytes are forced to the disk: 'always' before they are acknowledged, a "
+             "duration, or 'never'. 1s unless written."},
+    {.name = "when_full",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_topic, when_full),
+     .words = when_full_words,
+     .fallback = "block",
+     .help = "At disk.limit: 'block' the sources (nothing is lost), 'drop_oldest' segments, or "
+             "'drop_new' records. Drops are counted in the ledger."},
+    {.name = "compression",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_topic, compression),
+     .words = codec_words,
+     .absent = -1,
+     .help = "Codec of the batches that this node makes itself. lz4 unless written."},
+    {0}};
+
+static const struct mr_option admin_options[] = {
+    {.name = "address",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_admin, address),
+     .example = "127.0.0.1:9692",
+     .help = "HOST:PORT of /metrics and /health. Only on the Unix socket in the data directory "
+             "unless written."},
+    {.name = "insecure",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(struct config_admin, is_insecure),
+     .help = "Must be true for an address that is not loopback."},
+    {0}};
+
+static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const format_words[] = {"auto", "text", "json", "journal", NULL};
+
+static const struct mr_option log_options[] = {
+    {.name = "level",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_log, level),
+     .words = level_words,
+     .fallback = "info",
+     .help = "The least important lines that are written to standard error."},
+    {.name = "format",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_log, format),
+     .words = format_words,
+     .fallback = "auto",
+     .help = "'auto' is 'journal' under systemd and 'text' elsewhere."},
+    {0}};
+
+static const struct mr_option broker_options[] = {
+    {.name = "auto_create_topics",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(struct config_broker, auto_create_topics),
+     .fallback = "true",
+     .help = "Whether a topic is made when a client first asks for it."},
+    {.name = "partitions",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_broker, partitions),
+     .fallback = "1",
+     .min = 1,
+     .max = 10000,
+     .help = "Partitions of a topic that is made without a number."},
+    {.name = "request_size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_broker, request_size_bytes_max),
+     .fallback = "100MiB",
+     .min = 64 << 10,
+     .max = 1 << 30,
+     .help = "A connection that announces a larger request is closed."},
+    {.name = "memory",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_broker, memory_bytes),
+     .fallback = "256MiB",
+     .min = 1 << 20,
+     .help = "Most bytes of requests that are held at once; beyond it connections are not read."},
+    {.name = "idle",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_broker, idle_ms_max),
+     .fallback = "10m",
+     .min = 1000,
+     .help = "A connection without a request for this long is closed."},
+    {0}};
+
+const struct mr_option config_options[] = {
+    {.name = "node",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, node),
+     .children = node_options,
+     .help = "Who this node is, and where it keeps things."},
+    {.name = "listen",
+     .type = MR_OPT_TABLE_LIST,
+     .offset = offsetof(struct config, listen),
+     .children = listen_options,
+     .children_size = sizeof(struct config_listen),
+     .help =
+         "Where Kafka clients and other nodes may connect. Nothing is opened unless written here."},
+    {.name = "disk",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, disk),
+     .children = disk_options,
+     .help = "The bound on what is kept."},
+    {.name = "topics",
+     .type = MR_OPT_TABLE_MAP,
+     .offset = offsetof(struct config, topic_map),
+     .children = topic_options,
+     .children_size = sizeof(struct config_topic),
+     .help = "Topics by name. One that a source writes is local: fed by this node alone; others "
+             "take what clients produce. Missing ones are created."},
+    {.name = "admin",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, admin),
+     .children = admin_options,
+     .help = "Metrics and health over HTTP."},
+    {.name = "log",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, log),
+     .children = log_options,
+     .help = "This program's own log lines."},
+    {.name = "broker",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, broker),
+     .children = broker_options,
+     .help = "How the Kafka protocol is served."},
+    {.name = "workers",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config, workers),
+     .fallback = "1",
+     .check = check_workers,
+     .help = "How many loops, each with a thread of its own."},
+    {.name = "shutdown",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config, shutdown_ms),
+     .fallback = "4s",
+     .min = 100,
+     .max = 3600000,
+     .help = "How long sinks may finish what they have begun when the program ends."},
+    {0}};
+
+static const struct mr_option batch_options[] = {
+    {.name = "size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_batch, size_bytes),
+     .fallback = "512KiB",
+     .min = 1024,
+     .max = 16 << 20,
+     .help = "A batch is written when its records reach this size, before compression."},
+    {.name = "linger",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_batch, linger_ms),
+     .fallback = "2ms",
+     .max = 60000,
+     .help = "Or when its first record has waited this long."},
+    {0}};
+
+const struct mr_option config_source_options[] = {
+    {.name = "type",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_source, type_name),
+     .is_required = true,
+     .help = "Which kind of source."},
+    {.name = "topic",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_source, topic),
+     .is_required = true,
+     .help = "The local topic that the records go to."},
+    {.name = "batch",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_source, batch),
+     .children = batch_options,
+     .help = "How records are put together for the log."},
+    {.name = "headers",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_source, headers),
+     .fallback = "all",
+     .example = "[host, file]",
+     .help = "Which headers each record carries: host, source, file (or what the source calls its "
+             "streams). 'all' or 'none' for every or no header."},
+    {0}};
+
+static const struct mr_option retry_options[] = {
+    {.name = "min",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_retry, delay_ms_min),
+     .fallback = "100ms",
+     .min = 1,
+     .help = "The wait after a first failure; it doubles each time."},
+    {.name = "max",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_retry, delay_ms_max),
+     .fallback = "30s",
+     .min = 1,
+     .help = "The longest wait: a destination that returns is found within it."},
+    {0}};
+
+const struct mr_option config_sink_options[] = {
+    {.name = "type",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_sink, type_name),
+     .is_required = true,
+     .help = "Which kind of sink."},
+    {.name = "topics",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_sink, topics),
+     .is_required = true,
+     .example = "[nginx.access, \"app.*\"]",
+     .help = "The topics that it reads; patterns with * and ? may be used. * never matches topics "
+             "that begin with __."},
+    {.name = "retry",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_sink, retry),
+     .children = retry_options,
+     .help = "How long to wait when the destination fails."},
+    {0}};
