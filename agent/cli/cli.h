@@ -1,0 +1,59 @@
+/* Subcommands: a plain table in cli.c, one file each. Data goes to stdout, notes and progress to stderr. */
+#ifndef AGENT_CLI_CLI_H
+#define AGENT_CLI_CLI_H
+
+#include <stdbool.h>
+
+struct config;
+struct mr_error;
+
+/* sysexits where they say something: the same for all subcommands. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_UNREACHABLE = 69,
+    CLI_BAD_CONFIG = 78,
+    CLI_INTERRUPTED = 130,
+};
+
+struct cli_command {
+    const char *name;
+    const char *help; /* one line */
+    /* argv[0] is the subcommand's name. */
+    int (*run)(int argc, char **argv);
+    const char *usage; /* examples first, then options; printed by -h */
+};
+
+/* NULL if unknown. */
+const struct cli_command *cli_find(const char *name);
+const struct cli_command *cli_at(int place);
+
+/* ---- what subcommands share ---- */
+
+/* One option of a subcommand: long name, letter (0: none), where its argument goes. */
+struct cli_option {
+    const char *name;
+    char letter;
+    const char **value; /* takes an argument */
+    bool *flag;         /* or is a flag */
+    int *count;         /* or counts */
+};
+
+/* Parses argv against the table; -h prints `command`'s usage and exits 0. What is left (positional) stays in argv from
+ * the returned index on (they are permuted to the end). -1: wrong, told on stderr with the nearest word: return CLI_USAGE. */
+int cli_parse(const char *command, int argc, char **argv, const struct cli_option *options);
+/* "millrace topics: <text>" on stderr; returns `exit_code`. */
+int cli_fail(const char *command, int exit_code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Loads a configuration, or prints every problem ("file:line:column: text") and returns NULL. */
+struct config *cli_load_config(const char *path);
+bool cli_is_json(const char *output); /* "-o json" */
+
+int cli_check(int argc, char **argv);
+int cli_config(int argc, char **argv);
+int cli_dump(int argc, char **argv);
+int cli_run(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+#endif
