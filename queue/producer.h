@@ -33,8 +33,13 @@ int queue_producer_open(struct queue *queue, const char *topic, int32_t partitio
                         struct queue_producer **ret_producer, struct mr_error *error);
 /* After the last append was answered. */
 void queue_producer_close(struct queue_producer *producer);
-/* Order of calls is order in the log. 0, or a negative code and no callback (MR_EAGAIN: wait for one). */
+/* Order of calls is order in the log. 0, or a negative code and no callback (MR_EAGAIN: wait for one). When it
+ * returns 0 append->rc is already what is known: a refusal (MR_EFULL, MR_ENOSPC, MR_EIO) shows at once, so that
+ * nothing later overtakes it. */
 int queue_producer_append(struct queue_producer *producer, struct queue_append *append);
+/* Calls done, exactly once, later, when everything appended so far is on the platter (or rc < 0). One at a time. */
+int queue_producer_sync(struct queue_producer *producer, void (*done)(void *owner, int rc),
+                        void *owner);
 /* Drops the oldest sealed segment of this partition (when_full: drop_oldest). *ret_records is how many records
  * went that some attached reader had not passed. MR_ENOENT: nothing left to drop. */
 int queue_producer_drop_oldest(struct queue_producer *producer, int64_t *ret_records);
