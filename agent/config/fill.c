@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/config/interpolate.h"
+#include "base/core/error.h"
 #include "base/core/memory.h"
 #include "base/text/nearest.h"
 #include "base/text/regex.h"
@@ -201,7 +202,7 @@ static void fill_string(struct fill *fill, const struct node *node, const char *
     }
     *target = node->text;
     if (option->type == MR_OPT_REGEX) {
-        if (mr_regex_new(node->text, &regex, &error) != 0) {
+        if (mr_regex_compile(node->text, 0, &regex, &error) != 0) {
             config_problem_add(fill->problems, &node->place, "%s: %s", path, error.text);
         }
         mr_regex_free(regex);
