@@ -252,7 +252,7 @@ static void line_value(struct line *line, const struct mr_kv *field, bool as_jso
         (void)snprintf(number, sizeof number, "%s", field->value.boolean ? "true" : "false");
         break;
     default:
-        mr_assert(!"a field type that exists");
+        mr_assert(false && "a field type that exists");
     }
     line_text(line, number);
 }
