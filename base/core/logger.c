@@ -22,6 +22,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/error.h"
+#include "base/core/utf8.h"
 
 enum {
     LINE_SIZE = 4096,      /* with the newline; up to PIPE_BUF a write to a pipe is not split */
@@ -115,46 +116,10 @@ static void line_close(struct line *line, const char *text)
     line->size += size;
 }
 
-/* The length of the well-formed UTF-8 sequence at `at` (RFC 3629: no overlong forms, no
- * surrogates), or 0. The text ends with a NUL, which no continuation byte is, so nothing behind it
- * is read. */
-static size_t utf8_length(const unsigned char *at)
-{
-    size_t length;
-    uint32_t code;
-
-    if (at[0] < 0x80) {
-        return 1;
-    }
-    if (at[0] >= 0xc2 && at[0] <= 0xdf) {
-        length = 2;
-        code = at[0] & 0x1fu;
-    } else if ((at[0] & 0xf0) == 0xe0) {
-        length = 3;
-        code = at[0] & 0x0fu;
-    } else if (at[0] >= 0xf0 && at[0] <= 0xf4) {
-        length = 4;
-        code = at[0] & 0x07u;
-    } else {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        code = (code << 6) | (at[i] & 0x3fu);
-    }
-    if ((length == 3 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) ||
-        (length == 4 && (code < 0x10000 || code > 0x10ffff))) {
-        return 0;
-    }
-    return length;
-}
-
 /* Writes one character (or one byte that is none) in escaped form. Returns the bytes consumed. */
 static size_t line_character(struct line *line, const unsigned char *at, bool as_json)
 {
-    size_t length = utf8_length(at);
+    size_t length = mr_utf8_length(at, strnlen((const char *)at, 4));
     bool is_c1 = length == 2 && at[0] == 0xc2 && at[1] < 0xa0; /* U+0080..9F are controls too */
     char escape[8];
 

@@ -4,8 +4,10 @@
  *     mr_info("segment rolled", KV_STR("topic", t), KV_I64("base_offset", o));
  *
  * Error: someone should act. Warn: we went on, and the line says how. Info: a change of state.
- * Repeats of one call site beyond 10 in 5 seconds are counted, and the count is shown on its next line
- * (`suppressed`); debug lines are never held back. A line has at most 4096 bytes: longer values end in
+ * Repeats of one call site beyond 10 in 5 seconds are counted, and the count is shown on its next
+ * line
+ * (`suppressed`); debug lines are never held back. A line has at most 4096 bytes: longer values end
+ * in
  * "...", and fields that do not fit are left out, with the mark `cut`. Thread-safe. */
 #ifndef BASE_CORE_LOGGER_H
 #define BASE_CORE_LOGGER_H
@@ -45,11 +47,12 @@ struct mr_log_site { /* one per call site: counts repeats */
     uint32_t suppressed;
 };
 
-/* Colour only for text, when stderr is a terminal and NO_COLOR is unset or empty. Before the first call:
- * info, text, no colour. */
+/* Colour only for text, when stderr is a terminal and NO_COLOR is unset or empty. Before the first
+ * call: info, text, no colour. */
 void mr_log_setup(enum mr_log_level level, enum mr_log_format format);
 enum mr_log_level mr_log_level_now(void);
-/* Tests: lines go there (without the newline) instead of stderr; NULL: back. The sink must not log. */
+/* Tests: lines go there (without the newline) instead of stderr; NULL: back. The sink must not log.
+ */
 void mr_log_set_sink(void (*sink)(void *owner, enum mr_log_level level, const char *line),
                      void *owner);
 /* For the macros below. site NULL: repeats are not counted. */

@@ -6,9 +6,9 @@
 #include "base/core/map.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/core/error.h"
+#include "base/core/hash.h"
 #include "base/core/memory.h"
 
 enum { MAP_CAPACITY_MIN = 8 };
@@ -104,14 +104,14 @@ static int map_make_room(struct mr_map *map)
 
 void *mr_map_get(const struct mr_map *map, const void *key, size_t key_size)
 {
-    struct mr_map_entry *entry = map_find(map, key, key_size, XXH3_64bits(key, key_size));
+    struct mr_map_entry *entry = map_find(map, key, key_size, mr_hash64(key, key_size));
 
     return entry == NULL ? NULL : entry->value;
 }
 
 int mr_map_put(struct mr_map *map, const void *key, size_t key_size, void *value, void **ret_old)
 {
-    uint64_t hash = XXH3_64bits(key, key_size);
+    uint64_t hash = mr_hash64(key, key_size);
     struct mr_map_entry *entry = map_find(map, key, key_size, hash);
     char *copy;
 
@@ -147,7 +147,7 @@ int mr_map_put(struct mr_map *map, const void *key, size_t key_size, void *value
 
 void *mr_map_remove(struct mr_map *map, const void *key, size_t key_size)
 {
-    struct mr_map_entry *entry = map_find(map, key, key_size, XXH3_64bits(key, key_size));
+    struct mr_map_entry *entry = map_find(map, key, key_size, mr_hash64(key, key_size));
     void *value;
 
     if (entry == NULL) {

@@ -8,8 +8,8 @@
  *          .fallback = "256KiB", .min = 16, .help = "..."},
  *         {0}};
  *
- * The struct that is filled is zeroed first; strings and lists in it belong to the configuration and
- * live as long as that. */
+ * The struct that is filled is zeroed first; strings and lists in it belong to the configuration
+ * and live as long as that. */
 #ifndef BASE_CORE_OPTION_H
 #define BASE_CORE_OPTION_H
 
@@ -56,23 +56,29 @@ struct mr_option {
     const char *help;     /* one or two sentences, for the reference */
     const char *example;  /* as it would be written */
     bool is_required;
-    int64_t absent;       /* numbers, sizes, durations, enums without fallback: the value when not written */
-    int64_t min;          /* for numbers, sizes, durations; min == max == 0: unbounded */
+    int64_t
+        absent;  /* numbers, sizes, durations, enums without fallback: the value when not written */
+    int64_t min; /* for numbers, sizes, durations; min == max == 0: unbounded */
     int64_t max;
     const char *const *words; /* ENUM: ends with NULL */
     const struct mr_option *children;
     size_t children_size;
-    /* A further check of one value, after the type's own. Returns NULL if fine, else what is wrong and how
-     * to mend it, in words that live on (literals). `value` points at the filled field. */
+    /* A further check of one value, after the type's own. Returns NULL if fine, else what is wrong
+     * and how to mend it, in words that live on (literals). `value` points at the filled field. */
     const char *(*check)(const void *value);
 };
 
-/* The texts that both the checker and the tables' defaults use. 0 or MR_EINVAL. */
+/* The texts that both the checker and the tables' defaults use: 0, or MR_EINVAL also for what does
+ * not fit; strict, without spaces, signs (but for integers), fractions or leading zeros. Sizes: B
+ * kB KB MB GB TB by 1000, KiB MiB GiB TiB by 1024, or bytes without a unit; a bare K, M, G says
+ * neither and is refused. Durations: ms s m h d w; without a unit only 0. Booleans: true false yes
+ * no on off. */
 int mr_parse_size(const char *text, int64_t *ret_bytes);
 int mr_parse_duration(const char *text, int64_t *ret_ms);
 int mr_parse_bool(const char *text, bool *ret_value);
 int mr_parse_int(const char *text, int64_t *ret_value);
-void mr_format_size(int64_t bytes, char *text, size_t size);    /* 64MiB */
-void mr_format_duration(int64_t ms, char *text, size_t size);   /* 5s */
+/* The shortest exact text, which parses back to the same number; 32 bytes hold any. */
+void mr_format_size(int64_t bytes, char *text, size_t size);  /* 64MiB, 10GB, 512B */
+void mr_format_duration(int64_t ms, char *text, size_t size); /* 5s, 90m, 7d */
 
 #endif

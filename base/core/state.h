@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 struct mr_state_table {
-    const char *machine;             /* "peer" */
-    const char *const *names;        /* by state */
-    const uint32_t *allowed;         /* by state: bit mask of the states that may follow */
+    const char *machine;      /* "peer" */
+    const char *const *names; /* by state */
+    const uint32_t *allowed;  /* by state: bit mask of the states that may follow */
     int count;
 };
 
