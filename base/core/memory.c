@@ -66,11 +66,13 @@ char *mr_strdup(const char *text)
 
 char *mr_strndup(const char *text, size_t size)
 {
-    size_t length = strnlen(text, size);
+    size_t length = size == 0 ? 0 : strnlen(text, size); /* an empty range may be at NULL */
     char *copy = mr_malloc(length + 1);
 
     if (copy != NULL) {
-        memcpy(copy, text, length);
+        if (length > 0) {
+            memcpy(copy, text, length);
+        }
         copy[length] = '\0';
     }
     return copy;
