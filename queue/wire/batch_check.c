@@ -75,7 +75,7 @@ static int16_t check_numbers(struct batch_check_result *result)
     if (header->record_count == 0) {
         return refuse(result, KAFKA_INVALID_RECORD, "a batch without records");
     }
-    if (header->record_count != header->last_offset_delta + 1) {
+    if (header->record_count - 1 != header->last_offset_delta) {
         return refuse(result, KAFKA_INVALID_RECORD,
                       "the record count does not match the last offset delta");
     }

@@ -10,7 +10,7 @@ void batch_iterator_init(struct batch_iterator *iterator, const struct batch_hea
                          const void *records, size_t size_bytes)
 {
     iterator->at = records;
-    iterator->end = iterator->at + size_bytes;
+    iterator->end = size_bytes == 0 ? records : iterator->at + size_bytes; /* may be NULL */
     iterator->left = header->record_count;
 }
 

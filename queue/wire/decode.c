@@ -338,7 +338,7 @@ int wire_decode_prefix(const struct wire_message *message, int version, const vo
 {
     struct decoder decoder = {
         .at = data,
-        .end = (const uint8_t *)data + size_bytes,
+        .end = size_bytes == 0 ? data : (const uint8_t *)data + size_bytes, /* data may be NULL */
         .arena = arena,
         .version = version,
         .is_flexible = wire_message_is_flexible(message, version),

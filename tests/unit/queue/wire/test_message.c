@@ -541,6 +541,19 @@ TEST(wire_message, strings_are_views_of_the_request)
     wire_arena_done(&arena);
 }
 
+/* Found by fuzzing: an empty message may come as NULL and 0 bytes. */
+TEST(wire_message, a_message_may_be_no_bytes_at_all)
+{
+    struct api_versions_request request;
+    struct wire_arena arena;
+
+    wire_arena_init(&arena, 0);
+    CHECK_EQ(wire_decode(&api_versions_request_message, 0, NULL, 0, &arena, &request), 0);
+    CHECK_EQ(wire_decode(&api_versions_request_message, 3, NULL, 0, &arena, &request),
+             MR_ETRUNCATED);
+    wire_arena_done(&arena);
+}
+
 TEST(wire_message, unknown_tags_are_skipped_and_order_is_kept)
 {
     /* ApiVersions v3 request: two compact strings, then tags 5 (2 bytes) and 9 (none). */
