@@ -135,6 +135,7 @@ static void advance(struct mr_stream *stream, int64_t bytes)
 {
     mr_assert(bytes <= stream->queued_bytes);
     stream->queued_bytes -= bytes;
+    stream->sent_bytes += bytes;
     net_count(stream->net, NET_SENT_BYTES, bytes);
     while (!stream->is_closed && !mr_list_is_empty(&stream->queue)) {
         struct mr_stream_piece *piece = first_piece(stream);
@@ -350,6 +351,16 @@ int mr_stream_send(struct mr_stream *stream, struct mr_stream_piece *piece)
 int64_t mr_stream_queued_bytes(const struct mr_stream *stream)
 {
     return stream->queued_bytes;
+}
+
+int64_t mr_stream_sent_bytes(const struct mr_stream *stream)
+{
+    return stream->sent_bytes;
+}
+
+bool mr_stream_is_over_high(const struct mr_stream *stream)
+{
+    return stream->is_over_high;
 }
 
 void mr_stream_set_marks(struct mr_stream *stream, int64_t low_bytes, int64_t high_bytes)

@@ -66,6 +66,8 @@ void mr_stream_pause(struct mr_stream *stream, bool is_paused);
  * stream: its length was promised. */
 int mr_stream_send(struct mr_stream *stream, struct mr_stream_piece *piece);
 int64_t mr_stream_queued_bytes(const struct mr_stream *stream);
+int64_t mr_stream_sent_bytes(const struct mr_stream *stream); /* since it was opened */
+bool mr_stream_is_over_high(const struct mr_stream *stream);  /* on_drained will come */
 /* For on_drained; 256 KiB and 1 MiB at first. The queue itself is not bounded: its owner is asked
  * to stop at the high mark. */
 void mr_stream_set_marks(struct mr_stream *stream, int64_t low_bytes, int64_t high_bytes);

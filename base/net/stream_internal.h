@@ -51,6 +51,7 @@ struct mr_stream {
     void *owner;
     struct mr_link queue; /* of mr_stream_piece */
     int64_t queued_bytes;
+    int64_t sent_bytes;
     int64_t low_bytes;
     int64_t high_bytes;
     struct mr_task flush_task; /* writing begins, or goes on after its share of a turn */
