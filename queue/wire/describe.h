@@ -28,20 +28,18 @@
 
 #ifdef WIRE_TABLES
 
+/* clang-format off */
 #define STRUCT(type)                                                                               \
     static const struct wire_field *type##_rows(void)                                              \
     {                                                                                              \
         typedef struct type self;                                                                  \
         static const struct wire_field rows[] = {
 #define END_STRUCT(type)                                                                           \
-    {                                                                                              \
-        .kind = WIRE_END                                                                           \
-    }                                                                                              \
-    }                                                                                              \
-    ;                                                                                              \
-    return rows;                                                                                   \
+            {.kind = WIRE_END}};                                                                   \
+        return rows;                                                                               \
     }                                                                                              \
     const struct wire_struct type##_wire = {#type, sizeof(struct type), type##_rows};
+/* clang-format on */
 #define MESSAGE(type, min, max, flexible)                                                          \
     const struct wire_message type##_message = {#type, &type##_wire, min, max, flexible};
 
@@ -90,10 +88,10 @@
 
 #else
 
+/* clang-format off */
 #define STRUCT(type) struct type {
 #define END_STRUCT(type)                                                                           \
-    }                                                                                              \
-    ;                                                                                              \
+    };                                                                                             \
     struct type##_array {                                                                          \
         struct type *items;                                                                        \
         int32_t count;                                                                             \
@@ -114,6 +112,7 @@
         }                                                                                          \
         return rc;                                                                                 \
     }
+/* clang-format on */
 #define MESSAGE(type, min, max, flexible) extern const struct wire_message type##_message;
 
 #define BOOL(field, ...)           bool field;

@@ -113,7 +113,8 @@ END_STRUCT(fetch_response)
 MESSAGE(fetch_response, 4, 18, 12)
 
 /* ListOffsets, key 2. Timestamps below zero: -1 latest, -2 earliest, -3 of the largest
- * timestamp (v7), -4 earliest local (v8), -5 latest tiered (v9), -6 earliest pending upload (v11). */
+ * timestamp (v7), -4 earliest local (v8), -5 latest tiered (v9), -6 earliest pending upload
+ * (v11). */
 STRUCT(list_offsets_request_partition)
     INT32(partition_index, 0, LAST)
     INT32(current_leader_epoch, 4, LAST, DEFAULT(-1))

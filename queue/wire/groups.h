@@ -144,7 +144,8 @@ END_STRUCT(list_groups_response)
 
 MESSAGE(list_groups_response, 0, 5, 3)
 
-/* DescribeGroups, key 15. v6: an unknown group is GROUP_ID_NOT_FOUND; before, a group in state Dead. */
+/* DescribeGroups, key 15. v6: an unknown group is GROUP_ID_NOT_FOUND; before, a group in state
+ * Dead. */
 STRUCT(describe_groups_request)
     STRING_ARRAY(groups, 0, LAST)
     BOOL(include_authorized_operations, 3, LAST, REQUIRED)
@@ -292,8 +293,8 @@ END_STRUCT(consumer_group_describe_response)
 
 MESSAGE(consumer_group_describe_response, 0, 1, 0)
 
-/* ConsumerProtocolSubscription. What a member sends in JoinGroup: int16 version, then this. Readers take newer
- * versions by their known beginning (wire_decode_prefix). */
+/* ConsumerProtocolSubscription. What a member sends in JoinGroup: int16 version, then this. Readers
+ * take newer versions by their known beginning (wire_versioned_read). */
 STRUCT(consumer_protocol_subscription_owned_partition)
     STRING(topic, 1, LAST)
     INT32_ARRAY(partitions, 1, LAST)

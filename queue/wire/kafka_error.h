@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* clang-format off */
-/* code, name, and what a client does: FINAL gives up, RETRY tries again, REFRESH asks for metadata first. */
+/* code, name, and what a client does: FINAL gives up, RETRY tries again, REFRESH asks for metadata
+ * first. */
 #define KAFKA_ERRORS(X) \
     X(-1, UNKNOWN_SERVER_ERROR, FINAL) \
     X(0, NONE, FINAL) \

@@ -8,8 +8,8 @@
 
 /* clang-format off */
 
-/* FindCoordinator, key 10. Key type 0 a group, 1 a transactional id (v1), 2 a share group; v4 asks for
- * several keys at once. */
+/* FindCoordinator, key 10. Key type 0 a group, 1 a transactional id (v1), 2 a share group; v4
+ * asks for several keys at once. */
 STRUCT(find_coordinator_request)
     STRING(key, 0, 3, REQUIRED)
     INT8(key_type, 1, LAST, REQUIRED)
@@ -82,8 +82,8 @@ END_STRUCT(offset_commit_response)
 
 MESSAGE(offset_commit_response, 2, 10, 8)
 
-/* OffsetFetch, key 9. From v2 null topics asks for all; v7 require_stable, v8 several groups, v10 topic
- * ids. */
+/* OffsetFetch, key 9. From v2 null topics asks for all; v7 require_stable, v8 several groups, v10
+ * topic ids. */
 STRUCT(offset_fetch_request_topic)
     STRING(name, 0, 7, REQUIRED)
     INT32_ARRAY(partition_indexes, 0, 7, REQUIRED)

@@ -177,8 +177,8 @@ END_STRUCT(write_txn_markers_response)
 
 MESSAGE(write_txn_markers_response, 1, 2, 1)
 
-/* DescribeProducers, key 61. The tagged producer_ids are ours: when not empty, only these are described
- * (a peer sink asks after its lineage). */
+/* DescribeProducers, key 61. The tagged producer_ids are ours: when not empty, only these are
+ * described (a peer sink asks after its lineage). */
 STRUCT(describe_producers_request_topic)
     STRING(name, 0, LAST)
     INT32_ARRAY(partition_indexes, 0, LAST)

@@ -32,13 +32,9 @@ struct wire_records {
     void *payload;
 };
 
-struct wire_bool_array {
-    bool *items;
-    int32_t count; /* -1: null; so for all arrays */
-};
 struct wire_int8_array {
     int8_t *items;
-    int32_t count;
+    int32_t count; /* -1: null; so for all arrays */
 };
 struct wire_int16_array {
     int16_t *items;
