@@ -10,7 +10,7 @@
 #include "queue/wire/bytes.h"
 #include "tests/lib/test.h"
 
-/* One record ("key1" -> "val1", header h1=v1), as librdkafka 2.0.2 sends it. */
+/* A batch of lines of random bytes. */
 static struct mr_buf *make_batch(struct mr_random *random, int records, size_t value_size_max)
 {
     struct batch_builder_options options = {.size_bytes_max = 1 << 20};
@@ -161,8 +161,8 @@ static int iterate(const uint8_t *records, size_t size, int32_t count, struct ba
     return rc;
 }
 
-/* length 20, attributes, timestamp delta -1, offset delta 0, key "k", value "val", 1 header "h" ->
- * null, padded with a second header "hh" -> "v". */
+/* Length (set by the tests), attributes, timestamp delta -1, offset delta 0, key "k", value "val",
+ * two headers: "h" -> null and "hh" -> "v"; then a byte that does not belong to the record. */
 static const uint8_t record_bytes[] = {38, 0, 1,   0, 2, 'k', 6,   'v', 'a', 'l',
                                        4,  2, 'h', 1, 4, 'h', 'h', 2,   'v', 0};
 

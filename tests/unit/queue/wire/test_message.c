@@ -485,7 +485,9 @@ TEST(wire_message, a_count_beyond_the_bytes_costs_no_memory)
 {
     static const uint8_t classic[] = {0x7f, 0xff, 0xff, 0xff, 0, 0, 0};
     static const uint8_t negative[] = {0xff, 0xff, 0xff, 0xfe};
+    static const uint8_t brokers[4 + 12] = {0, 0, 0, 10};
     struct metadata_request request;
+    struct metadata_response response;
     struct wire_arena arena;
 
     wire_arena_init(&arena, ARENA_LIMIT);
@@ -494,6 +496,10 @@ TEST(wire_message, a_count_beyond_the_bytes_costs_no_memory)
     CHECK_EQ(arena.total_bytes, 0);
     CHECK_EQ(wire_decode(&metadata_request_message, 1, negative, sizeof negative, &arena, &request),
              MR_ECORRUPT);
+    /* Ten brokers in twelve bytes: a broker takes ten at least. */
+    CHECK_EQ(wire_decode(&metadata_response_message, 0, brokers, sizeof brokers, &arena, &response),
+             MR_ETRUNCATED);
+    CHECK_EQ(arena.total_bytes, 0);
     wire_arena_done(&arena);
 }
 
