@@ -100,8 +100,8 @@ int mr_codec_compress(struct mr_codec_context *context, enum mr_codec codec, int
         input.left_bytes += parts[i].iov_len;
     }
     rc = codec_type(codec)->compress(context, level, &input, out);
-    if (out->failed != 0) {
-        rc = out->failed; /* also where what is missing was taken for damage */
+    if (rc == 0) {
+        rc = out->failed;
     }
     if (rc != 0) {
         out->size_bytes = size_before;
@@ -120,8 +120,8 @@ int mr_codec_decompress(struct mr_codec_context *context, enum mr_codec codec, c
         return MR_EUNSUPPORTED;
     }
     rc = type->decompress(context, data, size_bytes, limit_bytes, out);
-    if (out->failed != 0) {
-        rc = out->failed; /* also where what is missing was taken for damage */
+    if (rc == 0) {
+        rc = out->failed;
     }
     if (rc == 0 && out->size_bytes - size_before > limit_bytes) {
         rc = MR_ETOOLARGE;

@@ -51,8 +51,7 @@ enum {
  * bytes. */
 static const uint8_t frame_head[] = {0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82};
 
-static_assert((int)BLOCK_SIZE_BYTES <= (int)CODEC_BLOCK_SIZE_BYTES_MAX,
-              "blocks fit the gathering buffer");
+static_assert((int)BLOCK_SIZE_BYTES <= (int)CODEC_BLOCK_SIZE_BYTES_MAX, "blocks fit the gathering buffer");
 
 static uint32_t get_u32(const uint8_t *at)
 {

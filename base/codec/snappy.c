@@ -30,8 +30,7 @@ static const uint8_t header[HEADER_SIZE_BYTES] = {
     0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1,
 };
 
-static_assert((int)BLOCK_SIZE_BYTES <= (int)CODEC_BLOCK_SIZE_BYTES_MAX,
-              "blocks fit the gathering buffer");
+static_assert((int)BLOCK_SIZE_BYTES <= (int)CODEC_BLOCK_SIZE_BYTES_MAX, "blocks fit the gathering buffer");
 
 static uint32_t get_u32(const uint8_t *at)
 {

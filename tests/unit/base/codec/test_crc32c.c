@@ -45,7 +45,7 @@ TEST(crc32c, continues_and_joins_at_every_cut)
     struct mr_random_seeded random;
     uint8_t data[300];
 
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 7);
     random.base.fill(&random.base, data, sizeof data);
     for (size_t size = 0; size <= sizeof data; size += size < 140 ? 1 : 31) {
         uint32_t whole = crc_by_bits(data, size);

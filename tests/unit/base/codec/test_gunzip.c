@@ -67,7 +67,7 @@ TEST(gunzip, gives_the_same_text_however_reads_are_cut)
     mr_bytes_init(&file);
     mr_bytes_init(&text);
     mr_bytes_init(&out);
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 23);
     append_member(&file, &text, 60000);
     append_member(&file, &text, 0);
     append_member(&file, &text, 3000);
@@ -102,7 +102,7 @@ TEST(gunzip, tells_a_cut_file_from_a_whole_one)
     mr_bytes_init(&file);
     mr_bytes_init(&text);
     mr_bytes_init(&out);
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 29);
     append_member(&file, &text, 2000);
     CHECK_EQ(mr_gunzip_new(&gunzip), 0);
     for (size_t cut = 0; cut <= file.size_bytes; cut++) {
@@ -135,7 +135,7 @@ TEST(gunzip, reports_damage_and_stays_broken_until_reset)
     mr_bytes_init(&file);
     mr_bytes_init(&text);
     mr_bytes_init(&out);
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 31);
     append_member(&file, &text, 2000);
     append_member(&file, &text, 100);
     CHECK_EQ(mr_gunzip_new(&gunzip), 0);

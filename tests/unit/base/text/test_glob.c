@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/core/error.h"
-#include "tests/lib/fault.h"
+#include "base/core/memory.h"
 #include "tests/lib/test.h"
 
 static struct mr_glob *compile(enum mr_glob_kind kind, const char *pattern)
@@ -210,25 +210,4 @@ TEST(glob, is_not_slow_on_evil_patterns)
     }
     path[sizeof path - 1] = '\0';
     PATH_NO("/**/a/**/a/**/a/**/a/**/a/**/a/**/a/**/a/**/b", path);
-}
-
-/* Each allocation fails once: refused, and nothing leaks. */
-TEST(glob, survives_every_failed_allocation)
-{
-    bool fired = true;
-
-    for (int nth = 1; fired; nth++) {
-        struct mr_glob *glob = NULL;
-        struct fault fault = {0};
-        int rc;
-
-        fault_set(&fault, nth, MR_ENOMEM);
-        fault_heap(&fault);
-        rc = mr_glob_compile(MR_GLOB_PATH, "/a/{b,c{d,e}}/f", &glob, NULL);
-        fault_heap_off();
-        fired = fault_fired(&fault);
-        CHECK_EQ(rc, fired ? MR_ENOMEM : 0);
-        CHECK_EQ(glob != NULL, !fired);
-        mr_glob_free(glob);
-    }
 }

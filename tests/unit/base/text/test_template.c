@@ -6,7 +6,6 @@
 #include "base/core/buffer.h"
 #include "base/core/error.h"
 #include "base/text/time.h"
-#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
 static const char *const fields[] = {"topic", "partition", "offset", NULL};
@@ -86,23 +85,4 @@ TEST(template, explains_mistakes)
     check_refused("{}", "names no field");
     check_refused("ab%Q", "column 3: '%Q'");
     check_refused("ab%", "column 3");
-}
-
-TEST(template, survives_every_failed_allocation)
-{
-    bool fired = true;
-
-    for (int nth = 1; fired; nth++) {
-        struct mr_template *template = NULL;
-        struct fault fault = {0};
-        int rc;
-
-        fault_set(&fault, nth, MR_ENOMEM);
-        fault_heap(&fault);
-        rc = mr_template_parse("a{topic}%Y{{b", fields, &template, NULL);
-        fault_heap_off();
-        fired = fault_fired(&fault);
-        CHECK_EQ(rc, fired ? MR_ENOMEM : 0);
-        mr_template_free(template);
-    }
 }

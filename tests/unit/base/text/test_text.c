@@ -118,7 +118,7 @@ TEST(json, makes_valid_text_of_any_bytes)
     struct mr_bytes out;
 
     mr_bytes_init(&out);
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 41);
     for (int round = 0; round < 3000; round++) {
         uint8_t data[64];
         size_t size = mr_random_below(&random.base, sizeof data + 1);

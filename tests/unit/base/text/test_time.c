@@ -12,7 +12,7 @@ TEST(time, agrees_with_libc_on_the_calendar)
 {
     struct mr_random_seeded random;
 
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 13);
     for (int round = 0; round < 20000; round++) {
         /* years 0 to 9999 */
         time_t seconds =
@@ -40,7 +40,7 @@ TEST(time, reads_back_what_it_writes)
 {
     struct mr_random_seeded random;
 
-    mr_random_seeded_init(&random, test_seed());
+    mr_random_seeded_init(&random, 17);
     for (int round = 0; round < 20000; round++) {
         int64_t time_us = (int64_t)mr_random_below(&random.base, UINT64_C(315569520000000000)) -
                           INT64_C(62167219200000000);
