@@ -6,18 +6,21 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 
+static void drain_queue(struct partition *partition);
+
 static void on_wake(struct mr_task *task)
 {
     struct partition *partition = task->owner;
     struct mr_link woken;
     struct mr_link *link;
 
+    (void)partition_ref(partition);
+    drain_queue(partition);
     /* Those who come back for more wait for the next move. */
     mr_list_init(&woken);
     while ((link = mr_list_pop(&partition->waiters)) != NULL) {
         mr_list_append(&woken, link);
     }
-    (void)partition_ref(partition);
     while ((link = mr_list_pop(&woken)) != NULL) {
         struct partition_waiter *waiter = mr_container(link, struct partition_waiter, link);
         waiter->cb(waiter);
@@ -44,6 +47,7 @@ int partition_new(struct mr_loop *loop, const char *topic, const struct mr_uuid 
     partition->refs = 1;
     mr_list_init(&partition->waiters);
     mr_list_init(&partition->readers);
+    mr_list_init(&partition->queue);
     mr_task_init(&partition->wake, loop, on_wake, partition);
     *ret_partition = partition;
     return 0;
@@ -119,6 +123,7 @@ static void on_append(struct log_append *log_append)
         }
     }
     append->cb(append);
+    drain_queue(partition);
     partition_unref(partition);
 }
 
@@ -151,6 +156,9 @@ int partition_append(struct partition *partition, struct partition_append *appen
     if (rc != 0) {
         return rc;
     }
+    if (!mr_list_is_empty(&partition->queue) && !mr_link_is_linked(&append->queue_link)) {
+        return MR_EAGAIN; /* others were first */
+    }
     append->partition = partition;
     append->log.leader_epoch = partition->leader_epoch;
     append->log.cb = on_append;
@@ -160,6 +168,37 @@ int partition_append(struct partition *partition, struct partition_append *appen
         (void)partition_ref(partition);
     }
     return rc;
+}
+
+int partition_append_queued(struct partition *partition, struct partition_append *append)
+{
+    int rc = partition_append(partition, append);
+
+    if (rc != MR_EAGAIN) {
+        return rc;
+    }
+    append->partition = partition_ref(partition);
+    mr_list_append(&partition->queue, &append->queue_link);
+    return 0;
+}
+
+/* As much as the log takes now. Runs in a later turn than the one that queued. */
+static void drain_queue(struct partition *partition)
+{
+    while (!mr_list_is_empty(&partition->queue)) {
+        struct partition_append *append =
+            mr_container(partition->queue.next, struct partition_append, queue_link);
+        int rc = partition_append(partition, append);
+        if (rc == MR_EAGAIN) {
+            return;
+        }
+        mr_list_remove(&append->queue_link);
+        if (rc != 0) {
+            append->log.rc = rc;
+            append->cb(append);
+        }
+        partition_unref(partition); /* the queue's reference; the caller holds one */
+    }
 }
 
 /* ---- read ---- */

@@ -34,6 +34,7 @@ struct partition_append {
     struct partition *partition;
     partition_append_cb cb;
     void *owner;
+    struct mr_link queue_link; /* the partition's, while the log takes no more */
 };
 
 /* Fires once, in a later turn, when the high watermark has moved or the partition is gone; then it
@@ -65,6 +66,7 @@ struct partition {
     int64_t keep_ms; /* of local topics: how long after all readers have passed */
     struct mr_link waiters;
     struct mr_link readers;
+    struct mr_link queue; /* partition_append: the log had no room for more unwritten bytes */
     struct mr_task wake;
 };
 
@@ -81,6 +83,8 @@ int partition_open(struct partition *partition, const struct log_env *env,
 /* Order of calls is order in the log. 0 and cb later, or a negative code and no callback
  * (MR_EAGAIN: one of the callbacks under way must come first). */
 int partition_append(struct partition *partition, struct partition_append *append);
+/* The same, but what would be MR_EAGAIN waits here, in order: the caller has its own bound. */
+int partition_append_queued(struct partition *partition, struct partition_append *append);
 
 /* As log_read, up to the high watermark. Where there is no log yet, offset 0 is empty. */
 int partition_read(struct partition *partition, int64_t offset, int64_t max_bytes,
