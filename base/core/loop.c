@@ -260,7 +260,9 @@ static void wait_and_dispatch(struct mr_loop *loop, int64_t timeout_ms)
     }
     if (wait_ms > 0) {
         uv_update_time(&loop->uv);
-        (void)uv_timer_start(&loop->wait, on_wait_over, (uint64_t)wait_ms, 0);
+        /* It repeats: libuv runs due timers before it polls too, and one that is due already (we
+         * were not scheduled for a while) would leave the poll without an end. */
+        (void)uv_timer_start(&loop->wait, on_wait_over, (uint64_t)wait_ms, 1);
     }
     (void)uv_run(&loop->uv, UV_RUN_ONCE);
     (void)uv_timer_stop(&loop->wait);
