@@ -1,0 +1,30 @@
+/* Between find.c and copy.c: the indexes, and who is whose copy. */
+#ifndef SOURCES_FILE_FIND_INTERNAL_H
+#define SOURCES_FILE_FIND_INTERNAL_H
+
+#include "sources/file/file_internal.h"
+
+/* ---- find.c ---- */
+
+struct tail *find_by_inode(struct file_source *fs, uint64_t inode); /* first of a chain */
+struct tail *find_by_head(struct file_source *fs, uint64_t hash, size_t size); /* likewise */
+/* A known file is at this path. */
+void find_bind(struct tail *tail, const char *path, const struct mr_disk_stat *stat);
+/* A new file. `origin` is the path under which it counts. NULL without memory. */
+struct tail *find_admit(struct file_source *fs, const char *path, const char *origin,
+                        const struct mr_disk_stat *stat);
+bool find_has_content(struct file_source *fs, const char *path, const struct identity *identity,
+                      int64_t offset);
+/* Looked at by each tick. */
+void find_poll(struct tail *tail);
+
+/* ---- copy.c ---- */
+
+/* At start: files that are not where they were are looked for in their directories. */
+void copy_find_lost(struct file_source *fs);
+/* Binds a missing file to an unknown one with its content. */
+bool copy_adopt(struct file_source *fs, const char *path, const struct mr_disk_stat *stat);
+void copy_tick(struct file_source *fs);
+void copy_model_gone(struct tail *model);
+
+#endif
