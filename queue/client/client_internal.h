@@ -1,0 +1,118 @@
+/* The inside of queue/client, for this room alone. */
+#ifndef QUEUE_CLIENT_CLIENT_INTERNAL_H
+#define QUEUE_CLIENT_CLIENT_INTERNAL_H
+
+#include "base/core/map.h"
+#include "base/core/metric.h"
+#include "base/core/state.h"
+#include "queue/client/client.h"
+#include "queue/wire/cluster.h"
+
+enum client_metric {
+    CLIENT_CONNECTS,
+    CLIENT_FAILURES,
+    CLIENT_REQUESTS,
+    CLIENT_SENT_BYTES,
+    CLIENT_METRIC_COUNT
+};
+
+enum node_state { NODE_IDLE, NODE_CONNECTING, NODE_NEGOTIATING, NODE_READY, NODE_BACKOFF };
+
+struct node_versions {
+    int16_t min;
+    int16_t max; /* below min: not served */
+};
+
+/* One node and its one connection. */
+struct node {
+    struct mr_link link; /* client->nodes */
+    struct client *client;
+    int32_t id; /* -1: a bootstrap address whose id is not known */
+    bool is_bootstrap;
+    bool is_gone; /* not in the last Metadata */
+    struct mr_address address;
+    struct mr_machine machine;
+    struct mr_connect *connect;
+    struct mr_stream *stream;
+    struct mr_timer backoff_timer;
+    int failures; /* in a row */
+    struct node_versions versions[WIRE_API_KEY_END];
+    struct mr_link waiting;   /* requests, until the connection is ready */
+    struct mr_link in_flight; /* sent, in order */
+    int32_t next_correlation_id;
+    struct client_request hello;
+    int hello_rc; /* why the node cannot be spoken to, found while reading its answer */
+    struct api_versions_request hello_message;
+    struct mr_bytes in;
+    size_t in_start; /* bytes before it are parsed */
+};
+
+/* The cache of Metadata. */
+struct metadata {
+    struct mr_map topics; /* struct client_topic */
+    char *cluster_id;
+    int32_t controller_id;
+    size_t node_count;
+    struct mr_link wanted;    /* refreshes for the next request */
+    struct mr_link under_way; /* of the one that was sent */
+    bool is_sent;
+    int64_t sent_ms; /* the last one; -1: never */
+    struct mr_timer timer;
+    struct client_request request;
+    struct metadata_request message;
+    struct wire_arena arena;
+};
+
+struct client {
+    struct client_config config;
+    char *client_id;
+    char *tls_server_name;
+    struct mr_link nodes;
+    struct mr_link parked; /* requests that wait for a refresh or a coordinator */
+    struct metadata metadata;
+    struct mr_map coordinators; /* "type:key" -> struct coordinator */
+    struct mr_metric_set *metrics;
+    char error[256];
+    bool is_closing;
+    struct mr_task close_task;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+/* client.c */
+void client_count(struct client *client, enum client_metric metric, int64_t count);
+/* Releases what the request holds, and calls back. It is on no list. */
+void request_finish(struct client_request *request, int rc, const void *response);
+/* To a node that fits request->node; 0 or a negative rc (then it is as before). */
+int request_route(struct client_request *request);
+void client_fail(struct client *client, const char *text);
+
+/* node.c */
+struct node *node_new(struct client *client, int32_t id, const struct mr_address *address);
+/* What it has is finished with rc first. */
+void node_free(struct node *node, int rc);
+int node_submit(struct node *node, struct client_request *request);
+bool node_is(const struct node *node, enum node_state state);
+void node_break(struct node *node, int rc, const char *reason);
+struct node *node_find(const struct client *client, int32_t id);
+
+/* frame.c */
+/* Encodes and queues the request on the node's stream; 0 or a negative rc. */
+int frame_send(struct node *node, struct client_request *request, int version);
+void frame_release(struct client_request *request);
+/* Reads what is there and finishes requests; 0, or a negative rc: the connection is broken. */
+int frame_receive(struct node *node);
+
+/* metadata.c */
+void metadata_init(struct client *client);
+/* Refreshes that wait get MR_ECANCELED. */
+void metadata_done(struct client *client);
+void metadata_cancel(struct client *client, struct client_refresh *refresh);
+
+/* coordinator.c */
+/* The node's id, or -1 and a search is begun; request_route is called again for all parked requests
+ * of the key when it ends. < -1: a negative rc. */
+int coordinator_route(struct client_request *request, int32_t *ret_node);
+void coordinators_done(struct client *client);
+
+#endif
