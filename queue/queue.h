@@ -9,13 +9,13 @@
 
 #include "base/core/random.h"
 #include "base/net/stream.h"
+#include "queue/log/log.h"
 
 struct mr_clock;
 struct mr_disk;
 struct mr_error;
 struct mr_metrics;
 struct queue;
-struct log_config;
 
 enum queue_when_full { QUEUE_BLOCK, QUEUE_DROP_OLDEST, QUEUE_DROP_NEW };
 

@@ -73,11 +73,11 @@ static void unknown_option(const char *command, const char *word, const struct c
         words[count++] = options->name;
     }
     words[count++] = "help";
-    const char *nearest = word[0] == '-' && word[1] == '-' ? mr_nearest(word + 2, words, count)
-                                                           : NULL;
+    const char *nearest =
+        word[0] == '-' && word[1] == '-' ? mr_nearest(word + 2, words, count) : NULL;
     (void)cli_fail(command, CLI_USAGE, "there is no option '%s'%s%s%s (-h shows what there is)",
-                   word, nearest == NULL ? "" : "; did you mean --",
-                   nearest == NULL ? "" : nearest, nearest == NULL ? "" : "?");
+                   word, nearest == NULL ? "" : "; did you mean --", nearest == NULL ? "" : nearest,
+                   nearest == NULL ? "" : "?");
 }
 
 static void take(const struct cli_option *option)
@@ -109,9 +109,8 @@ int cli_parse(const char *command, int argc, char **argv, const struct cli_optio
 
     for (; options[count].name != NULL && count < OPTIONS_MAX; count++) {
         bool has_value = options[count].value != NULL;
-        longs[count] = (struct option){options[count].name,
-                                       has_value ? required_argument : no_argument, NULL,
-                                       1000 + count};
+        longs[count] = (struct option){
+            options[count].name, has_value ? required_argument : no_argument, NULL, 1000 + count};
         if (options[count].letter != '\0') {
             char letter[3] = {options[count].letter, has_value ? ':' : '\0', '\0'};
             strncat(letters, letter, sizeof letters - strlen(letters) - 1);

@@ -1,4 +1,5 @@
-/* Subcommands: a plain table in cli.c, one file each. Data goes to stdout, notes and progress to stderr. */
+/* Subcommands: a plain table in cli.c, one file each. Data goes to stdout, notes and progress to
+ * stderr. */
 #ifndef AGENT_CLI_CLI_H
 #define AGENT_CLI_CLI_H
 
@@ -40,8 +41,9 @@ struct cli_option {
     int *count;         /* or counts */
 };
 
-/* Parses argv against the table; -h prints `command`'s usage and exits 0. What is left (positional) stays in argv from
- * the returned index on (they are permuted to the end). -1: wrong, told on stderr with the nearest word: return CLI_USAGE. */
+/* Parses argv against the table; -h prints `command`'s usage and exits 0. What is left (positional)
+ * stays in argv from the returned index on (they are permuted to the end). -1: wrong, told on
+ * stderr with the nearest word: return CLI_USAGE. */
 int cli_parse(const char *command, int argc, char **argv, const struct cli_option *options);
 /* "millrace topics: <text>" on stderr; returns `exit_code`. */
 int cli_fail(const char *command, int exit_code, const char *format, ...)

@@ -435,8 +435,8 @@ void positions_encode(const struct positions *positions, uint64_t generation, st
     }
     if (out->failed == 0) {
         uint8_t *data = out->data + start;
-        uint32_t crc = htobe32(mr_crc32c(0, data + CHECKPOINT_CRC_END,
-                                         out->size_bytes - start - CHECKPOINT_CRC_END));
+        uint32_t crc = htobe32(
+            mr_crc32c(0, data + CHECKPOINT_CRC_END, out->size_bytes - start - CHECKPOINT_CRC_END));
         memcpy(data + CHECKPOINT_MAGIC_SIZE, &crc, sizeof crc);
     }
 }

@@ -1,16 +1,18 @@
-/* Where sources stand: for each stream of each source the position after its last durable event, and what each
- * source has delivered and dropped so far.
+/* Where sources stand: for each stream of each source the position after its last durable event,
+ * and what each source has delivered and dropped so far.
  *
- * The truth is in the log itself: the last record of every batch that a source appends carries the header
- * mr.pos with what that batch changed, so that lines and positions become durable together. The table is the
- * sum of all these, and is checkpointed so that old segments may go and a start reads little.
+ * The truth is in the log itself: the last record of every batch that a source appends carries the
+ * header mr.pos with what that batch changed, so that lines and positions become durable together.
+ * The table is the sum of all these, and is checkpointed so that old segments may go and a start
+ * reads little.
  *
  * mr.pos, version 1, big-endian:
  *     u8 version (1) | 16 node uuid | u8 size, source id
  *     u16 count of drops,   each: u8 size, reason | i64 events | i64 bytes
  *     u16 count of streams, each: u8 size, key | u32 skip | u16 size, position
- * Counts are what is new with this batch; its records themselves count as delivered. `skip`: how many events
- * behind the position are in the log already, because one block of the source filled more than one batch. */
+ * Counts are what is new with this batch; its records themselves count as delivered. `skip`: how
+ * many events behind the position are in the log already, because one block of the source filled
+ * more than one batch. */
 #ifndef AGENT_FLOW_POSITIONS_H
 #define AGENT_FLOW_POSITIONS_H
 
@@ -84,15 +86,17 @@ void position_drop_add(struct position_drop *drops, size_t *count, const char *r
 void position_change_encode(const struct position_change *change, const struct mr_uuid *node_uuid,
                             const char *source_id, struct mr_bytes *out);
 
-/* Takes a header's value into the table: `events` records were delivered with it, and the log now ends at
- * next_offset. A value of another node is ignored. 0, MR_ECORRUPT, MR_ENOMEM. */
+/* Takes a header's value into the table: `events` records were delivered with it, and the log now
+ * ends at next_offset. A value of another node is ignored. 0, MR_ECORRUPT, MR_ENOMEM. */
 int positions_apply(struct positions *positions, const void *header, size_t size, int64_t events,
                     int64_t next_offset);
-/* Takes a value back into a change (a batch that was dropped): entries that the change has are newer and stay. */
+/* Takes a value back into a change (a batch that was dropped): entries that the change has are
+ * newer and stay. */
 int position_change_return(struct position_change *change, const void *header, size_t size);
 
-/* ---- the checkpoint: "MRPOS\0\0\1" | u32 CRC-32C of the rest | u64 generation | i64 offset | 16 node uuid |
- * u32 count of sources, each: u8 size, id | i64 delivered | u16 drops as above | u32 streams as above ---- */
+/* ---- the checkpoint: "MRPOS\0\0\1" | u32 CRC-32C of the rest | u64 generation | i64 offset | 16
+ * node uuid | u32 count of sources, each: u8 size, id | i64 delivered | u16 drops as above | u32
+ * streams as above ---- */
 
 void positions_encode(const struct positions *positions, uint64_t generation, struct mr_bytes *out);
 /* Replaces the table's content. MR_ECORRUPT leaves it empty. */

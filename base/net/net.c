@@ -125,6 +125,8 @@ int mr_net_new(struct mr_loop *loop, struct mr_metrics *metrics, struct mr_net *
     (void)signal(SIGPIPE, SIG_IGN);
     self->net.ops = &system_ops;
     self->net.loop = loop;
+    mr_list_init(&self->net.handshakes_due);
+    mr_task_init(&self->net.handshakes_task, loop, tls_handshakes_step, &self->net);
     self->net.metrics =
         metrics == NULL ? NULL : mr_metric_set_new(metrics, net_metrics, NET_METRIC_COUNT, NULL, 0);
     self->reserve_fd = reserve_open();
@@ -136,6 +138,8 @@ static void system_free(struct mr_net *net)
 {
     struct system_net *self = system_of(net);
 
+    mr_assert(mr_list_is_empty(&net->handshakes_due));
+    mr_task_cancel(&net->handshakes_task);
     mr_workers_free(self->readers);
     mr_workers_free(self->lookups);
     mr_metric_set_free(net->metrics);

@@ -29,6 +29,8 @@ struct mr_net {
     const struct mr_net_ops *ops;
     struct mr_loop *loop;
     struct mr_metric_set *metrics; /* may be NULL */
+    struct mr_link handshakes_due; /* TLS handshakes whose next step can be taken, in order */
+    struct mr_task handshakes_task;
 };
 
 struct mr_listener {
@@ -62,6 +64,9 @@ struct mr_workers *net_readers(struct mr_net *net);
 struct mr_workers *net_lookups(struct mr_net *net);
 /* A spare descriptor, so that a connection can be refused when there are no more. */
 void net_use_reserve(struct mr_net *net, int listen_fd);
+
+/* tls_handshake.c: takes due steps, for a bounded time. */
+void tls_handshakes_step(struct mr_task *task);
 
 int system_listen(struct mr_net *net, const struct mr_address *address,
                   const struct mr_listen_options *options, mr_listener_cb cb, void *owner,

@@ -19,7 +19,7 @@
 enum {
     TURN_BYTES = 1024 * 1024, /* written per stream and turn */
     PARTS_MAX = 64,           /* memory pieces per call */
-    COPY_BYTES = 64 * 1024,   /* of a file, for transports that do not take files */
+    COPY_BYTES = 128 * 1024,  /* of a file, for transports that do not take files */
     LOW_BYTES = 256 * 1024,
     HIGH_BYTES = 1024 * 1024,
 };
@@ -519,6 +519,11 @@ const char *mr_stream_peer(const struct mr_stream *stream)
 const char *mr_stream_local(const struct mr_stream *stream)
 {
     return stream->local;
+}
+
+const char *mr_stream_failure(const struct mr_stream *stream)
+{
+    return stream->failure;
 }
 
 struct mr_loop *mr_stream_loop(const struct mr_stream *stream)

@@ -77,6 +77,9 @@ void mr_stream_shutdown(struct mr_stream *stream);
 void mr_stream_close(struct mr_stream *stream, bool is_abort);
 const char *mr_stream_peer(const struct mr_stream *stream); /* "127.0.0.1:5123", "unix" */
 const char *mr_stream_local(const struct mr_stream *stream);
+/* After a failure: what the transport knows of it, beyond the code ("TLS: the peer refuses our
+ * certificate: ..."), or "". */
+const char *mr_stream_failure(const struct mr_stream *stream);
 struct mr_loop *mr_stream_loop(const struct mr_stream *stream);
 /* Peer credentials of a Unix socket: 0, or MR_EUNSUPPORTED. */
 int mr_stream_credentials(const struct mr_stream *stream, uid_t *ret_uid, gid_t *ret_gid,

@@ -68,6 +68,7 @@ struct mr_stream {
     bool is_held;        /* the last bytes were written with `more` */
     bool is_hangup_seen; /* while nobody reads; would be told again and again */
     bool is_closed;
+    char failure[STREAM_NAME_SIZE * 2]; /* the transport's words of what broke, or empty */
     char peer[STREAM_NAME_SIZE];
     char local[STREAM_NAME_SIZE];
 };

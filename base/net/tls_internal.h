@@ -1,5 +1,5 @@
-/* What listeners and attempts need of TLS: a handshake on a connected socket, that ends as a
- * stream. */
+/* The inside of TLS: tls_context.c makes contexts, tls_handshake.c connects, tls_stream.c moves
+ * bytes, tls_words.c explains. Listeners and attempts need the handshake only. */
 #ifndef BASE_NET_TLS_INTERNAL_H
 #define BASE_NET_TLS_INTERNAL_H
 

@@ -1,0 +1,784 @@
+/* One partition of a drain.
+ *
+ * Happy path: read what is behind next_offset -> write it to the sink -> answered OK ->
+ * answered_offset moves over all answered writes in a row -> commit once a second.
+ *
+ * Failure modes: RETRY and AUTH take back everything unanswered (the epoch of the part grows; late
+ * answers of an older epoch only free their memory), and the destination's backoff holds for all
+ * parts. PERMANENT goes to the dead letters and counts as answered once it is there. Offsets that
+ * the log no longer has are counted as skipped. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/flow/drain_internal.h"
+#include "base/core/disk.h"
+#include "base/core/error.h"
+#include "base/core/logger.h"
+#include "base/core/memory.h"
+#include "base/text/base64.h"
+
+enum {
+    PART_COMMIT_MS = 1000,
+    PART_RETRY_READ_MS = 250,
+    PART_WRITE_BYTES_MAX = 1 << 20,
+    PART_METADATA_SIZE_MAX = 4096, /* Kafka's offset.metadata.max.bytes */
+    PART_TURN_WRITES_MAX = 8,      /* then others have their turn */
+};
+
+struct state_request { /* a sink's state_commit, waiting for its commit */
+    struct mr_link link;
+    void (*done)(void *owner, int rc);
+    void *owner;
+};
+
+struct part {
+    struct mr_link link; /* drain->parts */
+    struct drain *drain;
+    char *topic;
+    int32_t partition;
+    struct queue_consumer *consumer;
+    struct log_cursor cursor;
+    struct mr_link flights; /* in order of offsets; those of older epochs are in `orphans` */
+    struct mr_link orphans;
+    int in_flight;
+    int64_t next_offset;     /* to be read */
+    int64_t answered_offset; /* everything below is delivered, dead or skipped */
+    struct drain_row counts; /* origin, delivered, skipped, dead, lost */
+    bool is_reading;         /* a cold read is with a worker */
+    struct mr_timer read_timer;
+    struct mr_task pump_task;
+    /* the commit */
+    uint8_t state[SINK_STATE_SIZE_MAX];
+    size_t state_size;
+    struct mr_link state_waiting; /* for the next commit */
+    struct mr_link state_under_way;
+    bool is_committing;
+    bool is_dirty;
+    struct mr_timer commit_timer;
+};
+
+struct flight {
+    struct sink_write write;
+    struct mr_link link;
+    struct part *part;
+    struct log_range range; /* RANGES */
+    struct records records; /* RECORDS */
+    struct mr_work work;    /* a cold read */
+    int rc;
+    int64_t start_offset; /* the position before it */
+    int64_t bytes;
+    int64_t delivered; /* what it has added to the part's counts; goes back if it is taken back */
+    int64_t dead;
+    bool is_answered;
+    bool is_orphan;
+    bool is_with_sink;
+};
+
+static void part_commit(struct part *part);
+
+struct part *part_of(struct mr_link *link)
+{
+    return mr_container(link, struct part, link);
+}
+
+struct part *part_find(struct drain *drain, const char *topic, int32_t partition)
+{
+    mr_list_each(&drain->parts, link, next)
+    {
+        struct part *part = part_of(link);
+        if (part->partition == partition && strcmp(part->topic, topic) == 0) {
+            return part;
+        }
+    }
+    return NULL;
+}
+
+static enum queue_limit part_limit(const struct part *part)
+{
+    return part->drain->config.type->wants_synced ? QUEUE_LIMIT_SYNCED : QUEUE_LIMIT_VISIBLE;
+}
+
+void part_row(const struct part *part, struct drain_row *ret_row)
+{
+    *ret_row = part->counts;
+    ret_row->topic = part->topic;
+    ret_row->partition = part->partition;
+    ret_row->position_offset = part->answered_offset;
+    ret_row->end_offset = queue_consumer_end_offset(part->consumer);
+    ret_row->in_flight = part->in_flight;
+}
+
+/* ---- flights ---- */
+
+/* How far the position moves with it: the first batch after a start may begin below the position.
+ */
+static int64_t flight_span(const struct flight *flight)
+{
+    return flight->write.next_offset - flight->start_offset;
+}
+
+static void flight_free(struct flight *flight)
+{
+    mr_list_remove(&flight->link);
+    log_range_done(&flight->range);
+    records_done(&flight->records);
+    mr_free(flight);
+}
+
+static void part_dirty(struct part *part)
+{
+    part->is_dirty = true;
+    if (!mr_timer_is_running(&part->commit_timer)) {
+        (void)mr_timer_start(&part->commit_timer, PART_COMMIT_MS);
+    }
+}
+
+static void flight_count(struct flight *flight, int64_t delivered, int64_t dead)
+{
+    struct drain *drain = flight->part->drain;
+
+    flight->delivered = delivered;
+    flight->dead = dead;
+    flight->part->counts.delivered += delivered;
+    flight->part->counts.dead += dead;
+    drain_count(drain, DRAIN_EVENTS, delivered);
+    drain_count(drain, DRAIN_DEAD, dead);
+}
+
+/* Moves over the writes that are answered, in order. */
+static void part_advance(struct part *part)
+{
+    while (!mr_list_is_empty(&part->flights)) {
+        struct flight *flight = mr_container(part->flights.next, struct flight, link);
+        if (!flight->is_answered) {
+            break;
+        }
+        part->answered_offset = flight->write.next_offset;
+        flight_free(flight);
+        part->in_flight--;
+    }
+    queue_consumer_passed(part->consumer, part->answered_offset);
+    part_dirty(part);
+}
+
+/* All unanswered writes are void; what is read next begins at `offset`. */
+static void part_take_back(struct part *part, int64_t offset)
+{
+    mr_list_each(&part->flights, link, next)
+    {
+        struct flight *flight = mr_container(link, struct flight, link);
+        mr_list_remove(link);
+        part->counts.delivered -= flight->delivered;
+        part->counts.dead -= flight->dead;
+        if (flight->is_answered || !flight->is_with_sink) {
+            flight_free(flight);
+        } else {
+            flight->is_orphan = true;
+            mr_list_append(&part->orphans, link);
+        }
+    }
+    part->in_flight = 0;
+    part->next_offset = offset;
+    memset(&part->cursor, 0, sizeof part->cursor);
+}
+
+void part_rewind(struct part *part, int64_t offset)
+{
+    mr_warn("the destination is behind; records are sent again",
+            KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+            KV_I64("partition", part->partition), KV_I64("from_offset", offset),
+            KV_I64("position", part->answered_offset));
+    part_take_back(part, offset);
+    if (offset < part->answered_offset) {
+        part->counts.delivered -= part->answered_offset - offset;
+        part->answered_offset = offset;
+        part_dirty(part);
+    }
+    mr_task_post(&part->pump_task);
+}
+
+void part_lost(struct part *part, int64_t records)
+{
+    part->counts.lost += records;
+    part_dirty(part);
+}
+
+static void flight_answered(struct flight *flight)
+{
+    struct part *part = flight->part;
+
+    flight->is_answered = true;
+    part_advance(part);
+    mr_task_post(&part->pump_task);
+}
+
+static void on_dead(void *owner, int rc)
+{
+    struct flight *flight = owner;
+    struct part *part = flight->part;
+    const struct sink_outcome outcome = {SINK_RETRY, 0, "dead letters cannot be written", NULL, 0};
+
+    flight->is_with_sink = false;
+    if (flight->is_orphan) {
+        flight_free(flight);
+        mr_task_post(&part->pump_task);
+    } else if (rc == 0) {
+        flight_answered(flight);
+    } else {
+        drain_failed(part->drain, &outcome);
+        part_take_back(part, part->answered_offset);
+        mr_task_post(&part->pump_task);
+    }
+}
+
+/* Needs the records themselves, also for a sink that takes ranges. */
+static int flight_decode(struct flight *flight)
+{
+    int64_t bad_records = 0;
+    struct records *records = &flight->records;
+    int rc;
+
+    if (records->count > 0) {
+        return 0;
+    }
+    rc = mr_bytes_reserve(&records->raw, (size_t)flight->range.size_bytes);
+    if (rc != 0) {
+        return rc;
+    }
+    ssize_t got =
+        mr_disk_pread(flight->part->drain->config.disk, flight->range.fd, records->raw.data,
+                      (size_t)flight->range.size_bytes, flight->range.position);
+    if (got != (ssize_t)flight->range.size_bytes) {
+        return got < 0 ? (int)got : MR_ETRUNCATED;
+    }
+    records->raw.size_bytes = (size_t)got;
+    return records_decode(records, flight->write.first_offset, flight->part->drain->codecs,
+                          &bad_records);
+}
+
+static void flight_dead(struct flight *flight, const struct sink_outcome *outcome)
+{
+    struct part *part = flight->part;
+    struct drain *drain = part->drain;
+    size_t count = outcome->bad_record_count;
+    int rc = flight_decode(flight);
+
+    if (rc == 0 && count > 0) { /* only some: they are moved to the front */
+        for (size_t i = 0; i < count; i++) {
+            if (outcome->bad_records[i] < flight->records.count) {
+                flight->records.items[i] = flight->records.items[outcome->bad_records[i]];
+            }
+        }
+    } else {
+        count = flight->records.count;
+    }
+    int64_t span = flight_span(flight);
+    int64_t dead = outcome->bad_record_count > 0 ? (int64_t)count : span;
+    flight_count(flight, span - dead, dead);
+    mr_error("the destination refuses records for good; they go to the dead letters",
+             KV_STR("sink", drain->config.id), KV_STR("topic", part->topic),
+             KV_I64("first_offset", flight->write.first_offset), KV_I64("records", (int64_t)count),
+             KV_STR("reason", outcome->reason == NULL ? "" : outcome->reason));
+    flight->is_with_sink = true;
+    if (rc == 0) {
+        rc = dead_letters_put(drain, part->topic, part->partition, flight->records.items, count,
+                              outcome->reason == NULL ? "" : outcome->reason, on_dead, flight);
+    }
+    if (rc != 0) {
+        on_dead(flight, rc);
+    }
+}
+
+static void on_done(struct sink_write *write, const struct sink_outcome *outcome)
+{
+    struct flight *flight = write->owner;
+    struct part *part = flight->part;
+    struct drain *drain = part->drain;
+
+    flight->is_with_sink = false;
+    if (flight->is_orphan) {
+        flight_free(flight);
+        mr_task_post(&part->pump_task);
+        return;
+    }
+    switch (outcome->class) {
+    case SINK_OK:
+        drain_succeeded(drain);
+        flight_count(flight, flight_span(flight), 0);
+        drain_count(drain, DRAIN_BYTES, flight->bytes);
+        drain_count(drain, DRAIN_WRITES, 1);
+        flight_answered(flight);
+        return;
+    case SINK_RETRY:
+    case SINK_AUTH:
+        if (!drain->is_closing) {
+            drain_failed(drain, outcome);
+        }
+        /* Answered ones behind the failed one are void too: order comes first. */
+        part_take_back(part, part->answered_offset); /* frees the flight as well */
+        mr_task_post(&part->pump_task);
+        return;
+    case SINK_PERMANENT:
+        flight_dead(flight, outcome);
+        return;
+    }
+}
+
+/* ---- reading ---- */
+
+static void flight_write(struct flight *flight)
+{
+    struct part *part = flight->part;
+
+    flight->write.topic = part->topic;
+    flight->write.partition = part->partition;
+    flight->write.record_count = flight->write.next_offset - flight->write.first_offset;
+    flight->write.disk = part->drain->config.disk;
+    flight->write.fd = flight->range.fd;
+    flight->write.position = flight->range.position;
+    flight->write.size_bytes = flight->range.size_bytes;
+    flight->write.records = flight->records.items;
+    flight->write.done = on_done;
+    flight->write.owner = flight;
+    flight->is_with_sink = true;
+    part->drain->config.type->write(part->drain->sink, &flight->write);
+}
+
+/* Decoded; gives it to the sink, or passes over what holds no record for it. */
+static void flight_ready(struct flight *flight, int rc)
+{
+    struct part *part = flight->part;
+    int64_t bad_records = 0;
+
+    if (rc == 0) {
+        rc = records_decode(&flight->records, flight->write.first_offset, part->drain->codecs,
+                            &bad_records);
+    }
+    if (rc != 0) {
+        mr_warn("records cannot be read at this moment", KV_STR("topic", part->topic), KV_ERR(rc));
+        part_take_back(part, part->answered_offset);
+        (void)mr_timer_start(&part->read_timer, PART_RETRY_READ_MS);
+        return;
+    }
+    if (bad_records > 0) {
+        part->counts.skipped += bad_records;
+        drain_count(part->drain, DRAIN_SKIPPED, bad_records);
+    }
+    flight->write.record_count = (int64_t)flight->records.count;
+    if (flight->records.count == 0) {
+        flight_answered(flight);
+    } else {
+        flight_write(flight);
+        flight->write.record_count = (int64_t)flight->records.count;
+    }
+}
+
+static void cold_read(struct mr_work *work)
+{
+    struct flight *flight = work->owner;
+    ssize_t got =
+        mr_disk_pread(flight->part->drain->config.disk, flight->range.fd, flight->records.raw.data,
+                      (size_t)flight->range.size_bytes, flight->range.position);
+
+    flight->rc = got == (ssize_t)flight->range.size_bytes ? 0 : got < 0 ? (int)got : MR_ETRUNCATED;
+}
+
+static void on_cold_read(struct mr_work *work)
+{
+    struct flight *flight = work->owner;
+    struct part *part = flight->part;
+
+    part->is_reading = false;
+    flight->is_with_sink = false;
+    if (flight->is_orphan) {
+        flight_free(flight);
+    } else {
+        flight->records.raw.size_bytes = (size_t)flight->range.size_bytes;
+        flight_ready(flight, flight->rc);
+    }
+    mr_task_post(&part->pump_task);
+}
+
+static void flight_read_records(struct flight *flight)
+{
+    struct part *part = flight->part;
+    struct mr_disk *disk = part->drain->config.disk;
+    struct records *records = &flight->records;
+    struct iovec all;
+    ssize_t got;
+
+    if (mr_bytes_reserve(&records->raw, (size_t)flight->range.size_bytes) != 0) {
+        flight_ready(flight, MR_ENOMEM);
+        return;
+    }
+    all = (struct iovec){records->raw.data, (size_t)flight->range.size_bytes};
+    got = disk->ops->preadv_cached(disk, flight->range.fd, &all, 1, flight->range.position);
+    if (got == (ssize_t)flight->range.size_bytes) {
+        records->raw.size_bytes = (size_t)got;
+        flight_ready(flight, 0);
+        return;
+    }
+    flight->work = (struct mr_work){.run = cold_read, .done = on_cold_read, .owner = flight};
+    flight->is_with_sink = true; /* it must not be freed under the worker */
+    part->is_reading = true;
+    if (mr_workers_submit(part->drain->config.workers, &flight->work) != 0) {
+        part->is_reading = false;
+        flight->is_with_sink = false;
+        flight_ready(flight, MR_EAGAIN);
+    }
+}
+
+/* The log begins behind our position: what was between is gone. */
+static void part_skip(struct part *part, int64_t start)
+{
+    int64_t records = start - part->next_offset;
+
+    mr_warn("the log no longer held these records when the sink came to them",
+            KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+            KV_I64("partition", part->partition), KV_I64("records", records));
+    part->counts.skipped += records;
+    drain_count(part->drain, DRAIN_SKIPPED, records);
+    if (part->answered_offset == part->next_offset) {
+        part->answered_offset = start;
+        part_dirty(part);
+    }
+    part->next_offset = start;
+}
+
+/* Our position is behind the log's end: the log was cut (a disk that lost its last writes, a
+ * restored copy). */
+static void part_cut(struct part *part, int64_t end)
+{
+    mr_error("the log ends before the sink's position: it was cut or restored",
+             KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+             KV_I64("partition", part->partition), KV_I64("position", part->next_offset),
+             KV_I64("log_end_offset", end));
+    part_take_back(part, end);
+    part->answered_offset = end;
+    part_dirty(part);
+}
+
+/* 1: a flight was started. 0: nothing to read. < 0: not now. */
+static int part_read(struct part *part)
+{
+    bool is_ranges = part->drain->config.type->wants == SINK_WANTS_RANGES;
+    int64_t bytes_max = is_ranges ? 0 : part->drain->config.type->write_bytes_max;
+    struct log_range range = {0};
+    struct flight *flight;
+    int rc;
+
+    if (!is_ranges && bytes_max == 0) {
+        bytes_max = PART_WRITE_BYTES_MAX;
+    }
+    rc = queue_consumer_read(part->consumer, part->next_offset, part_limit(part), bytes_max,
+                             &part->cursor, &range);
+    if (rc != 0 || range.size_bytes == 0) {
+        log_range_done(&range);
+        return rc;
+    }
+    flight = mr_calloc(1, sizeof *flight);
+    if (flight == NULL) {
+        log_range_done(&range);
+        return MR_ENOMEM;
+    }
+    records_init(&flight->records);
+    flight->part = part;
+    flight->range = range;
+    flight->start_offset = part->next_offset;
+    flight->bytes = range.size_bytes;
+    flight->write.first_offset = range.first_offset > part->next_offset || is_ranges
+                                     ? range.first_offset
+                                     : part->next_offset;
+    flight->write.next_offset = range.next_offset;
+    part->next_offset = range.next_offset;
+    mr_list_append(&part->flights, &flight->link);
+    part->in_flight++;
+    if (is_ranges) {
+        flight_write(flight);
+    } else {
+        flight_read_records(flight);
+    }
+    return 1;
+}
+
+static void part_wait(struct part *part)
+{
+    queue_consumer_wait(part->consumer, part->next_offset, part_limit(part));
+}
+
+static void part_read_failed(struct part *part, int rc)
+{
+    int64_t start = queue_consumer_start_offset(part->consumer);
+    int64_t end = queue_consumer_end_offset(part->consumer);
+
+    if (rc == MR_ERANGE && part->next_offset < start) {
+        part_skip(part, start);
+        mr_task_post(&part->pump_task);
+    } else if (rc == MR_ERANGE && part->next_offset > end) {
+        part_cut(part, end);
+        mr_task_post(&part->pump_task);
+    } else {
+        mr_warn("the log cannot be read at this moment", KV_STR("topic", part->topic),
+                KV_I64("offset", part->next_offset), KV_ERR(rc));
+        (void)mr_timer_start(&part->read_timer, PART_RETRY_READ_MS);
+    }
+}
+
+void part_pump(struct part *part)
+{
+    struct drain *drain = part->drain;
+    int rc = 1;
+
+    if (drain->is_closing) {
+        mr_task_post(&drain->close_task);
+        return;
+    }
+    /* Orphans are still with the sink: the order would break if the same were written beside them.
+     */
+    if (drain_is_waiting(drain) || part->is_reading || mr_timer_is_running(&part->read_timer) ||
+        !mr_list_is_empty(&part->orphans)) {
+        return;
+    }
+    for (int writes = 0; rc > 0 && part->in_flight < drain->config.type->in_flight_max &&
+                         !part->is_reading && !drain_is_waiting(drain);
+         writes++) {
+        if (writes == PART_TURN_WRITES_MAX) {
+            mr_task_post(&part->pump_task);
+            return;
+        }
+        rc = part_read(part);
+    }
+    if (rc == 0) {
+        part_wait(part);
+    } else if (rc < 0) {
+        part_read_failed(part, rc);
+    }
+}
+
+static void on_more(void *owner)
+{
+    part_pump(owner);
+}
+
+static void on_pump(struct mr_task *task)
+{
+    part_pump(task->owner);
+}
+
+static void on_read_timer(struct mr_timer *timer)
+{
+    part_pump(timer->owner);
+}
+
+/* ---- commits: {answered offset, counters, the sink's state} as one line of text ---- */
+
+size_t part_state_get(const struct part *part, void *state, size_t size)
+{
+    memcpy(state, part->state, part->state_size < size ? part->state_size : size);
+    return part->state_size;
+}
+
+static void finish_requests(struct mr_link *requests, int rc)
+{
+    struct mr_link *link;
+
+    while ((link = mr_list_pop(requests)) != NULL) {
+        struct state_request *request = mr_container(link, struct state_request, link);
+        request->done(request->owner, rc);
+        mr_free(request);
+    }
+}
+
+static void on_committed(void *owner, int rc)
+{
+    struct part *part = owner;
+
+    part->is_committing = false;
+    if (rc != 0) {
+        mr_warn("the position of a sink could not be committed",
+                KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic), KV_ERR(rc));
+        part->is_dirty = true;
+    }
+    finish_requests(&part->state_under_way, rc);
+    if (part->drain->is_closing) {
+        if (rc != 0) {
+            part->is_dirty =
+                false; /* the last commit stands: what came after is sent again, or found there */
+        }
+        mr_task_post(&part->drain->close_task);
+    } else if (!mr_list_is_empty(&part->state_waiting)) {
+        part_commit(part);
+    } else if (part->is_dirty) {
+        part_dirty(part);
+    }
+}
+
+static void part_commit(struct part *part)
+{
+    char metadata[PART_METADATA_SIZE_MAX];
+    char state[MR_BASE64_SIZE(SINK_STATE_SIZE_MAX)];
+    int rc;
+
+    if (part->is_committing) {
+        return;
+    }
+    mr_base64_encode(part->state, part->state_size, state, sizeof state);
+    (void)snprintf(metadata, sizeof metadata,
+                   "v1 origin=%lld delivered=%lld skipped=%lld dead=%lld lost=%lld state=%s",
+                   (long long)part->counts.origin_offset, (long long)part->counts.delivered,
+                   (long long)part->counts.skipped, (long long)part->counts.dead,
+                   (long long)part->counts.lost, state);
+    part->is_dirty = false;
+    part->is_committing = true;
+    while (!mr_list_is_empty(&part->state_waiting)) {
+        mr_list_append(&part->state_under_way, mr_list_pop(&part->state_waiting));
+    }
+    rc = queue_consumer_commit(part->consumer, part->answered_offset, metadata, on_committed, part);
+    if (rc != 0) {
+        on_committed(part, rc);
+    }
+}
+
+static void on_commit_timer(struct mr_timer *timer)
+{
+    struct part *part = timer->owner;
+
+    if (part->is_dirty) {
+        part_commit(part);
+    }
+}
+
+int part_state_commit(struct part *part, const void *state, size_t size,
+                      void (*done)(void *owner, int rc), void *owner)
+{
+    struct state_request *request;
+
+    if (size > SINK_STATE_SIZE_MAX) {
+        return MR_ETOOLARGE;
+    }
+    request = mr_calloc(1, sizeof *request);
+    if (request == NULL) {
+        return MR_ENOMEM;
+    }
+    request->done = done;
+    request->owner = owner;
+    mr_list_append(&part->state_waiting, &request->link);
+    memcpy(part->state, state, size);
+    part->state_size = size;
+    part->is_dirty = true;
+    (void)mr_timer_start(&part->commit_timer, 0); /* later: done is never called from in here */
+    return 0;
+}
+
+static int64_t number_of(const char *metadata, const char *name)
+{
+    const char *found = strstr(metadata, name);
+
+    return found == NULL ? 0 : strtoll(found + strlen(name), NULL, 10);
+}
+
+static void part_load(struct part *part)
+{
+    const char *metadata = "";
+    int64_t committed = queue_consumer_committed(part->consumer, &metadata);
+    const char *state = strstr(metadata, " state=");
+
+    if (committed < 0) {
+        committed = queue_consumer_start_offset(part->consumer);
+        part->counts.origin_offset = committed;
+    } else {
+        part->counts.origin_offset = number_of(metadata, " origin=");
+        part->counts.delivered = number_of(metadata, " delivered=");
+        part->counts.skipped = number_of(metadata, " skipped=");
+        part->counts.dead = number_of(metadata, " dead=");
+        part->counts.lost = number_of(metadata, " lost=");
+    }
+    if (state != NULL) {
+        ssize_t size =
+            mr_base64_decode(state + 7, strcspn(state + 7, " "), part->state, sizeof part->state);
+        part->state_size = size < 0 ? 0 : (size_t)size;
+    }
+    part->next_offset = committed;
+    part->answered_offset = committed;
+    queue_consumer_passed(part->consumer, committed);
+}
+
+/* ---- open and close ---- */
+
+int part_open(struct drain *drain, const char *topic, int32_t partition)
+{
+    struct part *part = mr_calloc(1, sizeof *part);
+    char *group = mr_asprintf("sink.%s", drain->config.id);
+    struct mr_error error = {0};
+    int rc = MR_ENOMEM;
+
+    if (part == NULL || group == NULL) {
+        mr_free(part);
+        mr_free(group);
+        return rc;
+    }
+    part->drain = drain;
+    part->partition = partition;
+    part->topic = mr_strdup(topic);
+    mr_list_init(&part->flights);
+    mr_list_init(&part->orphans);
+    mr_list_init(&part->state_waiting);
+    mr_list_init(&part->state_under_way);
+    mr_timer_init(&part->read_timer, drain->config.loop, on_read_timer, part);
+    mr_timer_init(&part->commit_timer, drain->config.loop, on_commit_timer, part);
+    mr_task_init(&part->pump_task, drain->config.loop, on_pump, part);
+    mr_list_append(&drain->parts, &part->link);
+    if (part->topic != NULL) {
+        rc = queue_consumer_open(drain->config.queue, group, topic, partition, on_more, part,
+                                 &part->consumer, &error);
+    }
+    mr_free(group);
+    if (rc != 0) {
+        part_free(part);
+        return rc;
+    }
+    part_load(part);
+    mr_task_post(&part->pump_task);
+    return 0;
+}
+
+bool part_close_step(struct part *part)
+{
+    if (part->is_committing || part->is_reading) {
+        return false;
+    }
+    mr_list_each(&part->flights, link, next)
+    {
+        if (mr_container(link, struct flight, link)->is_with_sink) {
+            return false; /* a dead letter is being written */
+        }
+    }
+    if (part->is_dirty || !mr_list_is_empty(&part->state_waiting)) {
+        part_commit(part);
+        return !part->is_committing && !part->is_dirty;
+    }
+    return true;
+}
+
+void part_free(struct part *part)
+{
+    mr_list_each(&part->flights, link, next)
+    {
+        flight_free(mr_container(link, struct flight, link));
+    }
+    mr_list_each(&part->orphans, other_link, other_next)
+    {
+        flight_free(mr_container(other_link, struct flight, link));
+    }
+    finish_requests(&part->state_waiting, MR_ECANCELED);
+    mr_timer_stop(&part->read_timer);
+    mr_timer_stop(&part->commit_timer);
+    mr_task_cancel(&part->pump_task);
+    if (part->consumer != NULL) {
+        queue_consumer_close(part->consumer);
+    }
+    mr_list_remove(&part->link);
+    mr_free(part->topic);
+    mr_free(part);
+}

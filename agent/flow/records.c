@@ -1,0 +1,167 @@
+/* Two passes: first everything is unpacked and counted, so that the arrays do not move under the
+ * pointers that the second pass sets. */
+#include "agent/flow/records.h"
+
+#include <string.h>
+
+#include "base/codec/codec.h"
+#include "base/core/error.h"
+#include "base/core/memory.h"
+#include "queue/wire/batch.h"
+
+enum { RECORDS_UNPACKED_MAX = 256 << 20 };
+
+void records_init(struct records *records)
+{
+    memset(records, 0, sizeof *records);
+    mr_bytes_init(&records->raw);
+    mr_bytes_init(&records->unpacked);
+}
+
+void records_done(struct records *records)
+{
+    mr_free(records->items);
+    mr_free(records->headers);
+    mr_bytes_done(&records->raw);
+    mr_bytes_done(&records->unpacked);
+    records_init(records);
+}
+
+static int add_record(struct records *records, const struct batch_header *header,
+                      const struct batch_record *record)
+{
+    struct sink_record *item;
+
+    if (mr_grow(&records->items, &records->capacity, records->count + 1, sizeof *item) != 0 ||
+        mr_grow(&records->headers, &records->header_capacity,
+                records->header_count + (size_t)record->header_count,
+                sizeof *records->headers) != 0) {
+        return MR_ENOMEM;
+    }
+    item = &records->items[records->count++];
+    item->offset = header->base_offset + record->offset_delta;
+    item->timestamp_ms = (header->attributes & BATCH_LOG_APPEND_TIME) != 0
+                             ? header->max_timestamp_ms
+                             : header->base_timestamp_ms + record->timestamp_delta_ms;
+    item->key =
+        (struct sink_field){record->key, record->key_size < 0 ? 0 : (uint32_t)record->key_size};
+    item->value = (struct sink_field){record->value,
+                                      record->value_size < 0 ? 0 : (uint32_t)record->value_size};
+    item->headers = (const struct sink_header *)(uintptr_t)records->header_count; /* see decode */
+    item->header_count = 0;
+
+    struct batch_header_cursor cursor;
+    struct batch_record_header name;
+    batch_headers_init(&cursor, record);
+    while (batch_headers_next(&cursor, &name)) {
+        records->headers[records->header_count++] =
+            (struct sink_header){{(const uint8_t *)name.key, (uint32_t)name.key_size},
+                                 {name.value, name.value_size < 0 ? 0 : (uint32_t)name.value_size}};
+        item->header_count++;
+    }
+    return 0;
+}
+
+static int decode_batch(struct records *records, const struct batch_header *header,
+                        const uint8_t *data, size_t size, int64_t first_offset)
+{
+    struct batch_iterator iterator;
+    struct batch_record record;
+    int got;
+
+    batch_iterator_init(&iterator, header, data, size);
+    while ((got = batch_iterator_next(&iterator, &record)) > 0) {
+        if (header->base_offset + record.offset_delta >= first_offset &&
+            add_record(records, header, &record) != 0) {
+            return MR_ENOMEM;
+        }
+    }
+    return got;
+}
+
+struct unpacked_batch {
+    struct batch_header header;
+    bool is_packed;
+    bool is_bad;
+    size_t start; /* in unpacked or raw */
+    size_t size;
+};
+
+/* Finds the batches and unpacks the packed ones, one behind the other. */
+static int unpack_batch(struct records *records, struct mr_codec_context *codecs, size_t at,
+                        struct unpacked_batch *batch)
+{
+    const uint8_t *body = records->raw.data + at + BATCH_HEADER_SIZE;
+    size_t body_size = (size_t)batch_size_bytes(&batch->header) - BATCH_HEADER_SIZE;
+    int codec = batch->header.attributes & BATCH_CODEC_MASK;
+
+    batch->start = codec == 0 ? at + BATCH_HEADER_SIZE : records->unpacked.size_bytes;
+    batch->size = body_size;
+    batch->is_packed = codec != 0;
+    if (codec == 0) {
+        return 0;
+    }
+    int rc = mr_codec_decompress(codecs, (enum mr_codec)codec, body, body_size,
+                                 RECORDS_UNPACKED_MAX, &records->unpacked);
+    batch->size = records->unpacked.size_bytes - batch->start;
+    batch->is_bad = rc != 0;
+    return rc == MR_ENOMEM ? rc : 0;
+}
+
+static int unpack(struct records *records, struct mr_codec_context *codecs,
+                  struct unpacked_batch **ret_batches, size_t *ret_count)
+{
+    struct unpacked_batch *batches = NULL;
+    size_t capacity = 0;
+    size_t count = 0;
+    size_t at = 0;
+
+    while (at < records->raw.size_bytes) {
+        struct unpacked_batch batch = {0};
+        size_t left = records->raw.size_bytes - at;
+        if (batch_header_parse(records->raw.data + at, left, &batch.header) != 0 ||
+            (size_t)batch_size_bytes(&batch.header) > left) {
+            break; /* the log gives whole batches; what is not one ends the range */
+        }
+        if (mr_grow(&batches, &capacity, count + 1, sizeof *batches) != 0 ||
+            unpack_batch(records, codecs, at, &batch) != 0) {
+            mr_free(batches);
+            return MR_ENOMEM;
+        }
+        batches[count++] = batch;
+        at += (size_t)batch_size_bytes(&batch.header);
+    }
+    *ret_batches = batches;
+    *ret_count = count;
+    return 0;
+}
+
+int records_decode(struct records *records, int64_t first_offset, struct mr_codec_context *codecs,
+                   int64_t *ret_bad_records)
+{
+    struct unpacked_batch *batches = NULL;
+    size_t count = 0;
+    int rc = unpack(records, codecs, &batches, &count);
+
+    *ret_bad_records = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        const struct unpacked_batch *batch = &batches[i];
+        const uint8_t *base = batch->is_packed ? records->unpacked.data : records->raw.data;
+        if ((batch->header.attributes & BATCH_CONTROL) != 0) {
+            continue;
+        }
+        rc = batch->is_bad ? MR_ECORRUPT
+                           : decode_batch(records, &batch->header, base + batch->start, batch->size,
+                                          first_offset);
+        if (rc == MR_ECORRUPT) {
+            *ret_bad_records += batch->header.record_count;
+            rc = 0;
+        }
+    }
+    mr_free(batches);
+    /* The headers' array may have moved while it grew: now it stays. */
+    for (size_t i = 0; i < records->count; i++) {
+        records->items[i].headers = records->headers + (uintptr_t)records->items[i].headers;
+    }
+    return rc;
+}

@@ -1,0 +1,244 @@
+/* Metadata: who is there, which topics, and where their partitions lead. Topics that are asked for
+ * by name and do not exist are created first where that is configured and allowed by the client;
+ * the answer then waits for the metadata log, so that it is already complete. */
+#include <limits.h>
+#include <string.h>
+
+#include "base/core/error.h"
+#include "queue/broker/broker_internal.h"
+#include "queue/wire/cluster.h"
+
+enum {
+    TOPIC_OPERATIONS = 0x0df8,   /* as bits: read write create delete alter describe and configs */
+    CLUSTER_OPERATIONS = 0x1fa0, /* create alter describe cluster_action configs idempotent_write */
+    AUTO_CREATED_MAX = 100,      /* by one request */
+};
+
+struct metadata {
+    struct request *request;
+    int pending;
+    int count;
+    struct meta_change *changes;
+};
+
+static int fill_partitions(struct request *request, const struct image_topic *topic,
+                           struct metadata_response_partition_array *partitions)
+{
+    int rc =
+        metadata_response_partition_array_make(&request->arena, partitions, topic->partition_count);
+
+    for (int32_t i = 0; rc == 0 && i < topic->partition_count; i++) {
+        struct metadata_response_partition *out = &partitions->items[i];
+        const struct partition *partition = replicas_partition(topic, i);
+        bool is_online = partition != NULL && partition->log_rc == 0;
+        out->partition_index = i;
+        out->leader_id = is_online ? request->broker->node_id : -1;
+        out->leader_epoch = partition != NULL ? partition->leader_epoch : -1;
+        out->error_code = is_online ? KAFKA_NONE : KAFKA_LEADER_NOT_AVAILABLE;
+        out->replica_nodes.items = &request->broker->node_id;
+        out->replica_nodes.count = 1;
+        *(is_online ? &out->isr_nodes : &out->offline_replicas) = out->replica_nodes;
+    }
+    return rc;
+}
+
+static int fill_topic(struct request *request, const struct image_topic *topic,
+                      struct metadata_response_topic *out)
+{
+    const struct metadata_request *body = request->body;
+
+    out->name = wire_text(topic->name);
+    out->topic_id = topic->id;
+    out->is_internal = strcmp(topic->name, "__consumer_offsets") == 0;
+    if (body->include_topic_authorized_operations) {
+        out->topic_authorized_operations = TOPIC_OPERATIONS;
+    }
+    return fill_partitions(request, topic, &out->partitions);
+}
+
+static int fill_all_topics(struct request *request, struct metadata_response *response)
+{
+    const struct image *image = meta_image(request->broker->meta);
+    int32_t count = 0;
+    int rc = metadata_response_topic_array_make(&request->arena, &response->topics,
+                                                (int32_t)image->topic_count);
+
+    for (size_t i = 0; rc == 0 && i < image->topic_count; i++) {
+        const struct image_topic *topic = image->topics[i];
+        if (request_may(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, wire_text(topic->name))) {
+            rc = fill_topic(request, topic, &response->topics.items[count++]);
+        }
+    }
+    if (rc == 0) {
+        response->topics.count = count;
+    }
+    return rc;
+}
+
+static int16_t missing_error(const struct metadata *metadata,
+                             const struct metadata_request_topic *asked, bool is_by_id)
+{
+    size_t size = asked->name.size > 0 ? (size_t)asked->name.size : 0;
+
+    if (is_by_id) {
+        return KAFKA_UNKNOWN_TOPIC_ID;
+    }
+    if (topic_name_check(asked->name.data, size) != NULL) {
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
+    }
+    for (int i = 0; i < metadata->count; i++) {
+        if (wire_string_equal(metadata->changes[i].name, asked->name) &&
+            metadata->changes[i].error != KAFKA_NONE) {
+            return metadata->changes[i].error;
+        }
+    }
+    return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static bool is_asked_by_id(const struct metadata_request_topic *asked)
+{
+    return asked->name.size < 0 && !mr_uuid_is_zero(&asked->topic_id);
+}
+
+static int fill_asked_topics(const struct metadata *metadata, struct metadata_response *response)
+{
+    struct request *request = metadata->request;
+    const struct metadata_request *body = request->body;
+    int rc =
+        metadata_response_topic_array_make(&request->arena, &response->topics, body->topics.count);
+
+    for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
+        const struct metadata_request_topic *asked = &body->topics.items[i];
+        struct metadata_response_topic *out = &response->topics.items[i];
+        bool is_by_id = is_asked_by_id(asked);
+        const struct image_topic *topic = request_topic(
+            request, asked->name, is_by_id ? &asked->topic_id : NULL, &out->error_code);
+        if (topic != NULL) {
+            rc = fill_topic(request, topic, out);
+            continue;
+        }
+        /* Before version 12 a name cannot be null in the answer. */
+        out->name = is_by_id && request->head.api_version < 12 ? wire_text("") : asked->name;
+        out->topic_id = asked->topic_id;
+        if (out->error_code != KAFKA_TOPIC_AUTHORIZATION_FAILED) {
+            out->error_code = missing_error(metadata, asked, is_by_id);
+        }
+        request_count_error(request, out->error_code);
+    }
+    return rc;
+}
+
+static bool wants_all(const struct request *request)
+{
+    const struct metadata_request *body = request->body;
+
+    return request->head.api_version == 0 ? body->topics.count == 0 : body->topics.count < 0;
+}
+
+static void metadata_respond(struct metadata *metadata)
+{
+    struct request *request = metadata->request;
+    const struct broker *broker = request->broker;
+    const struct metadata_request *body = request->body;
+    struct metadata_response_broker node = {.node_id = broker->node_id};
+    struct metadata_response response;
+    int rc;
+
+    metadata_response_init(&response);
+    request_advertised(request, &node.host, &node.port);
+    node.rack = wire_text(broker->rack);
+    response.brokers.items = &node;
+    response.brokers.count = 1;
+    response.cluster_id = wire_text(meta_cluster_id(broker->meta));
+    response.controller_id = broker->node_id;
+    if (body->include_cluster_authorized_operations) {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    rc = wants_all(request) ? fill_all_topics(request, &response)
+                            : fill_asked_topics(metadata, &response);
+    if (rc != 0) {
+        request_fail(request, rc);
+        return;
+    }
+    request_respond(request, &response);
+}
+
+static void on_created(struct meta_change *change)
+{
+    struct metadata *metadata = change->owner;
+
+    if (change->error == KAFKA_TOPIC_ALREADY_EXISTS) {
+        change->error = KAFKA_NONE; /* another request was first */
+    }
+    metadata->pending -= 1;
+    if (metadata->pending == 0) {
+        metadata_respond(metadata);
+    }
+}
+
+static bool may_create(const struct request *request, const struct metadata_request_topic *asked)
+{
+    size_t size = asked->name.size > 0 ? (size_t)asked->name.size : 0;
+    const struct image *image = meta_image(request->broker->meta);
+
+    return !is_asked_by_id(asked) && topic_name_check(asked->name.data, size) == NULL &&
+           !topic_name_is_reserved(asked->name.data, size) &&
+           image_find(image, asked->name.data, size) == NULL &&
+           request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, asked->name);
+}
+
+/* Fills metadata->changes with the topics to be created. */
+static int collect_missing(struct metadata *metadata)
+{
+    struct request *request = metadata->request;
+    const struct metadata_request *body = request->body;
+
+    for (int32_t i = 0; i < body->topics.count && metadata->count < AUTO_CREATED_MAX; i++) {
+        const struct metadata_request_topic *asked = &body->topics.items[i];
+        if (!may_create(request, asked)) {
+            continue;
+        }
+        if (metadata->changes == NULL) {
+            int room =
+                body->topics.count < AUTO_CREATED_MAX ? body->topics.count : AUTO_CREATED_MAX;
+            metadata->changes = request_alloc(request, (size_t)room * sizeof *metadata->changes);
+            if (metadata->changes == NULL) {
+                return MR_ENOMEM;
+            }
+        }
+        metadata->changes[metadata->count++] = (struct meta_change){
+            .kind = META_CREATE_TOPIC,
+            .name = asked->name,
+            .partition_count = request->broker->default_partitions,
+            .replication_factor = 1,
+            .cb = on_created,
+            .owner = metadata,
+        };
+    }
+    return 0;
+}
+
+void api_metadata(struct request *request)
+{
+    const struct metadata_request *body = request->body;
+    struct metadata *metadata = request_alloc(request, sizeof *metadata);
+
+    if (metadata == NULL) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    metadata->request = request;
+    if (request->broker->auto_create_topics && body->allow_auto_topic_creation &&
+        !wants_all(request) && collect_missing(metadata) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    if (metadata->count == 0) {
+        metadata_respond(metadata);
+        return;
+    }
+    metadata->pending = metadata->count;
+    for (int i = 0, count = metadata->count; i < count; i++) {
+        meta_submit(request->broker->meta, &metadata->changes[i]);
+    }
+}

@@ -1,0 +1,65 @@
+/* The Kafka protocol of this node: listeners, connections, and a handler per API. What it serves is
+ * in the rooms below (meta, replica, group); what bytes mean is in wire. One loop owns it all. */
+#ifndef QUEUE_BROKER_BROKER_H
+#define QUEUE_BROKER_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/net/stream.h"
+
+struct broker;
+struct group_offsets;
+struct meta;
+struct mr_disk;
+struct mr_error;
+struct mr_metrics;
+struct mr_net;
+struct mr_random;
+struct mr_stream;
+struct replicas;
+
+struct broker_listener_config {
+    struct mr_address address;
+    struct mr_address advertise; /* host "": the address itself */
+    bool is_control;             /* the node's own Unix socket: full rights */
+    int connections_max;         /* 0: unbounded */
+    int inherited_fd;            /* -1: none */
+    struct mr_tls_context *tls;
+};
+
+struct broker_config {
+    struct mr_loop *loop;
+    struct mr_disk *disk;
+    struct mr_net *net;
+    struct mr_random *random;
+    struct mr_metrics *metrics;
+    struct meta *meta;
+    struct replicas *replicas;
+    struct group_offsets *offsets;
+    int32_t node_id;
+    const char *node_name;
+    const char *rack; /* NULL: none */
+    bool auto_create_topics;
+    int32_t default_partitions;
+    int64_t request_size_bytes_max;
+    int64_t memory_limit_bytes;
+    int64_t connection_idle_ms_max;
+    const struct broker_listener_config *listeners;
+    size_t listener_count;
+};
+
+/* Binds the listeners; connections are taken from broker_start on. Blocks. */
+int broker_open(const struct broker_config *config, struct broker **ret_broker,
+                struct mr_error *error);
+void broker_start(struct broker *broker);
+/* Closes listeners and connections; what is being appended is finished, its answer is lost. done:
+ * later. */
+void broker_close(struct broker *broker, void (*done)(void *owner), void *owner);
+uint16_t broker_listener_port(const struct broker *broker, size_t place);
+/* A connection that did not come from a listener of ours (tests); counts as one of listener
+ * `place`. */
+int broker_accept(struct broker *broker, size_t place, struct mr_stream *stream);
+
+#endif

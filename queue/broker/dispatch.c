@@ -1,0 +1,153 @@
+/* The table of what is served: API key -> handler, and what a principal needs for it. What is
+ * advertised in ApiVersions is this table with the version ranges of the descriptions, nothing
+ * more. */
+#include <string.h>
+
+#include "base/core/error.h"
+#include "base/core/logger.h"
+#include "queue/broker/broker_internal.h"
+#include "queue/wire/cluster.h"
+
+static const struct api_entry api_entries[] = {
+    {WIRE_API_PRODUCE, api_produce, OPERATION_WRITE, RESOURCE_TOPIC},
+    {WIRE_API_FETCH, api_fetch, OPERATION_READ, RESOURCE_TOPIC},
+    {WIRE_API_LIST_OFFSETS, api_list_offsets, OPERATION_DESCRIBE, RESOURCE_TOPIC},
+    {WIRE_API_METADATA, api_metadata, OPERATION_DESCRIBE, RESOURCE_TOPIC},
+    {WIRE_API_API_VERSIONS, api_versions, OPERATION_NONE, RESOURCE_NONE},
+    {WIRE_API_OFFSET_FOR_LEADER_EPOCH, api_offset_for_leader_epoch, OPERATION_DESCRIBE,
+     RESOURCE_TOPIC},
+};
+
+const struct api_entry *api_entry_at(size_t place)
+{
+    return place < sizeof api_entries / sizeof api_entries[0] ? &api_entries[place] : NULL;
+}
+
+const struct api_entry *api_entry_find(int key)
+{
+    for (size_t i = 0; i < sizeof api_entries / sizeof api_entries[0]; i++) {
+        if (api_entries[i].key == key) {
+            return &api_entries[i];
+        }
+    }
+    return NULL;
+}
+
+static int refuse(const struct request *request, const char *why, int rc)
+{
+    request->broker->metric_set->values[BROKER_REFUSED_REQUESTS] += 1;
+    mr_warn("request refused: connection closed", KV_STR("reason", why),
+            KV_I64("api_key", request->head.api_key),
+            KV_I64("api_version", request->head.api_version),
+            KV_STR("peer", mr_stream_peer(request->connection->stream)), KV_ERR(rc));
+    return MR_EPROTOCOL;
+}
+
+/* KIP-511: the client learns our range from a version 0 body, and asks again. */
+static int answer_unknown_version(struct request *request)
+{
+    struct api_versions_response_api_key key;
+    struct api_versions_response response;
+
+    request->head.api = wire_api_find(WIRE_API_API_VERSIONS);
+    request->api = api_entry_find(WIRE_API_API_VERSIONS);
+    api_versions_response_init(&response);
+    key = (struct api_versions_response_api_key){
+        .api_key = WIRE_API_API_VERSIONS,
+        .min_version = request->head.api->request->version_min,
+        .max_version = request->head.api->request->version_max,
+    };
+    response.error_code = KAFKA_UNSUPPORTED_VERSION;
+    response.api_keys.items = &key;
+    response.api_keys.count = 1;
+    request_count_error(request, KAFKA_UNSUPPORTED_VERSION);
+    request_respond_at(request, 0, &response);
+    return 0;
+}
+
+int dispatch(struct request *request)
+{
+    struct broker *broker = request->broker;
+    const struct wire_message *message;
+    struct mr_metric_set *set;
+    int rc;
+
+    memset(&request->head, 0, sizeof request->head);
+    rc = wire_request_parse(request->frame->data, request->frame->size_bytes, &request->head);
+    if (rc == MR_EUNSUPPORTED && request->head.api_key == WIRE_API_API_VERSIONS) {
+        return answer_unknown_version(request);
+    }
+    if (rc != 0) {
+        return refuse(request, rc == MR_EUNSUPPORTED ? "unknown API or version" : "broken header",
+                      rc);
+    }
+    request->api = api_entry_find(request->head.api_key);
+    if (request->api == NULL) {
+        return refuse(request, "API is not served", MR_EUNSUPPORTED);
+    }
+    set = broker->api_metrics[request->head.api_key];
+    if (set != NULL) {
+        set->values[API_REQUESTS] += 1;
+    }
+    message = request->head.api->request;
+    request->body = wire_arena_alloc(&request->arena, message->body->size_bytes);
+    rc = request->body == NULL
+             ? MR_ENOMEM
+             : wire_decode(message, request->head.api_version, request->head.body,
+                           request->head.body_size_bytes, &request->arena, request->body);
+    if (rc != 0) {
+        return refuse(request, "body cannot be decoded", rc);
+    }
+    request->api->handle(request);
+    return 0;
+}
+
+bool request_may(const struct request *request, enum operation operation,
+                 enum resource_type resource, struct wire_string name)
+{
+    (void)operation;
+    (void)resource;
+    (void)name;
+    /* Authentication and ACLs will be asked here; until then listeners that are open to the network
+     * without them are refused by the configuration unless it says insecure. */
+    return request != NULL;
+}
+
+struct image_topic *request_topic(const struct request *request, struct wire_string name,
+                                  const struct mr_uuid *id, int16_t *ret_error)
+{
+    const struct image *image = meta_image(request->broker->meta);
+    struct image_topic *topic = NULL;
+
+    if (id != NULL) {
+        topic = image_find_id(image, id);
+        *ret_error = topic == NULL ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_NONE;
+    } else {
+        topic = name.size > 0 ? image_find(image, name.data, (size_t)name.size) : NULL;
+        *ret_error = topic == NULL ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_NONE;
+    }
+    if (!request_may(request, request->api->operation, request->api->resource,
+                     topic != NULL ? wire_text(topic->name) : name)) {
+        *ret_error = KAFKA_TOPIC_AUTHORIZATION_FAILED;
+        return NULL;
+    }
+    return topic;
+}
+
+struct partition *request_partition(const struct image_topic *topic, int32_t index,
+                                    int16_t *ret_error)
+{
+    struct partition *partition = replicas_partition(topic, index);
+
+    *ret_error = partition == NULL ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_NONE;
+    return partition;
+}
+
+int16_t request_check_epoch(const struct partition *partition, int32_t current_leader_epoch)
+{
+    if (current_leader_epoch < 0 || current_leader_epoch == partition->leader_epoch) {
+        return KAFKA_NONE;
+    }
+    return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
+                                                          : KAFKA_UNKNOWN_LEADER_EPOCH;
+}

@@ -1,0 +1,20 @@
+/* Whether a change is allowed, and what records it is. For meta.c. */
+#ifndef QUEUE_META_CHANGE_H
+#define QUEUE_META_CHANGE_H
+
+#include <stdint.h>
+
+struct batch_builder;
+struct image;
+struct meta_change;
+struct mr_random;
+
+/* Checks a change against the image; 0, or a Kafka code, and change->reason says why. Draws the id
+ * of a topic that is to be created. */
+int16_t change_check(const struct image *image, struct meta_change *change, int32_t node_count,
+                     struct mr_random *random);
+/* The records of a checked change to a mesh topic. 0 or as batch_builder_add. */
+int change_records(const struct image *image, const struct meta_change *change,
+                   struct batch_builder *builder, int64_t now_ms);
+
+#endif

@@ -1,0 +1,198 @@
+#include "queue/meta/records.h"
+
+#define WIRE_TABLES
+#include "queue/meta/records.h"
+#undef WIRE_TABLES
+
+#include <string.h>
+
+#include "base/core/error.h"
+#include "queue/meta/image.h"
+#include "queue/wire/batch_builder.h"
+#include "queue/wire/bytes.h"
+#include "queue/wire/writer.h"
+
+enum { RECORD_PREFIX_SIZE = 4, RECORD_ARENA_SIZE_MAX = 64 * 1024 };
+
+/* By type; each has version 0 only. */
+static const struct wire_message *const record_messages[META_RECORD_TYPE_COUNT] = {
+    &meta_snapshot_record_message,      &meta_topic_record_message,
+    &meta_topic_removed_record_message, &meta_partitions_record_message,
+    &meta_config_record_message,        &meta_producer_ids_record_message,
+};
+
+int meta_record_add(struct batch_builder *builder, enum meta_record_type type, const void *record,
+                    int64_t now_ms)
+{
+    const struct wire_message *message = record_messages[type];
+    struct wire_writer writer;
+    struct batch_builder_record out = {.timestamp_ms = now_ms, .key_size = -1};
+    int rc;
+
+    wire_writer_init(&writer);
+    wire_write_int16(&writer, (int16_t)type);
+    wire_write_int16(&writer, message->version_max);
+    rc = wire_encode(message, message->version_max, record, &writer);
+    if (rc == 0 && writer.failed != 0) {
+        rc = writer.failed;
+    }
+    if (rc == 0) {
+        out.value = writer.bytes.data;
+        out.value_size = (int32_t)writer.bytes.size_bytes;
+        rc = batch_builder_add(builder, &out);
+    }
+    wire_writer_done(&writer);
+    return rc;
+}
+
+static int apply_topic(struct image *image, const struct meta_topic_record *record)
+{
+    struct image_topic *topic;
+    int rc;
+
+    if (record->name.size <= 0 ||
+        topic_name_check(record->name.data, (size_t)record->name.size) != NULL ||
+        record->partition_count <= 0 || record->partition_count > TOPIC_PARTITIONS_MAX) {
+        return MR_ECORRUPT;
+    }
+    rc = image_add(image, record->name.data, (size_t)record->name.size, &record->topic_id,
+                   record->partition_count, record->replication_factor, false, &topic);
+    return rc == MR_EEXIST ? 0 : rc;
+}
+
+static int apply_config(struct image *image, const struct meta_config_record *record)
+{
+    struct image_topic *topic = image_find_id(image, &record->topic_id);
+    int config = topic_config_find(record->name.data, (size_t)record->name.size);
+
+    if (topic == NULL || config < 0) {
+        return 0; /* a setting that a newer version knew: it comes back with that version */
+    }
+    if (record->value.size < 0) {
+        return topic_settings_set(&topic->settings, config, NULL, 0);
+    }
+    if (config_check(&topic_configs[config], record->value.data, (size_t)record->value.size) !=
+        NULL) {
+        return MR_ECORRUPT;
+    }
+    return topic_settings_set(&topic->settings, config, record->value.data,
+                              (size_t)record->value.size);
+}
+
+union record {
+    struct meta_snapshot_record snapshot;
+    struct meta_topic_record topic;
+    struct meta_topic_removed_record removed;
+    struct meta_partitions_record partitions;
+    struct meta_config_record config;
+    struct meta_producer_ids_record producer_ids;
+};
+
+static int record_apply(struct image *image, enum meta_record_type type, const union record *record)
+{
+    struct image_topic *topic;
+
+    switch (type) {
+    case META_RECORD_SNAPSHOT:
+        image_clear(image);
+        return 0;
+    case META_RECORD_TOPIC:
+        return apply_topic(image, &record->topic);
+    case META_RECORD_TOPIC_REMOVED:
+        topic = image_find_id(image, &record->removed.topic_id);
+        if (topic != NULL) {
+            image_remove(image, topic);
+        }
+        return image_note_removed(image, &record->removed.topic_id);
+    case META_RECORD_PARTITIONS:
+        topic = image_find_id(image, &record->partitions.topic_id);
+        if (topic != NULL && record->partitions.partition_count > topic->partition_count &&
+            record->partitions.partition_count <= TOPIC_PARTITIONS_MAX) {
+            image_set_partitions(image, topic, record->partitions.partition_count);
+        }
+        return 0;
+    case META_RECORD_CONFIG:
+        return apply_config(image, &record->config);
+    case META_RECORD_PRODUCER_IDS:
+        if (record->producer_ids.next_producer_id > image->next_producer_id) {
+            image->next_producer_id = record->producer_ids.next_producer_id;
+        }
+        return 0;
+    case META_RECORD_TYPE_COUNT:
+        break;
+    }
+    return MR_EUNSUPPORTED;
+}
+
+int meta_record_apply(struct image *image, const void *value, size_t size_bytes)
+{
+    const uint8_t *bytes = value;
+    struct wire_arena arena;
+    union record record;
+    int type;
+    int version;
+    int rc;
+
+    if (size_bytes < RECORD_PREFIX_SIZE) {
+        return MR_ECORRUPT;
+    }
+    type = wire_get_int16(bytes);
+    version = wire_get_int16(bytes + 2);
+    if (type < 0 || type >= META_RECORD_TYPE_COUNT ||
+        !wire_message_has_version(record_messages[type], version)) {
+        return MR_EUNSUPPORTED;
+    }
+    wire_arena_init(&arena, RECORD_ARENA_SIZE_MAX);
+    rc = wire_decode(record_messages[type], version, bytes + RECORD_PREFIX_SIZE,
+                     size_bytes - RECORD_PREFIX_SIZE, &arena, &record);
+    if (rc == 0) {
+        rc = record_apply(image, (enum meta_record_type)type, &record);
+    }
+    wire_arena_done(&arena);
+    return rc;
+}
+
+static int snapshot_topic(const struct image_topic *topic, struct batch_builder *builder,
+                          int64_t now_ms)
+{
+    struct meta_topic_record record = {
+        .topic_id = topic->id,
+        .name = wire_text(topic->name),
+        .partition_count = topic->partition_count,
+        .replication_factor = topic->replication_factor,
+    };
+    int rc = meta_record_add(builder, META_RECORD_TOPIC, &record, now_ms);
+
+    for (int i = 0; rc == 0 && i < TOPIC_CONFIG_COUNT; i++) {
+        if (topic->settings.values[i] != NULL) {
+            struct meta_config_record config = {
+                .topic_id = topic->id,
+                .name = wire_text(topic_configs[i].name),
+                .value = wire_text(topic->settings.values[i]),
+            };
+            rc = meta_record_add(builder, META_RECORD_CONFIG, &config, now_ms);
+        }
+    }
+    return rc;
+}
+
+int meta_records_snapshot(const struct image *image, struct batch_builder *builder, int64_t now_ms)
+{
+    struct meta_snapshot_record head = {.taken_at_ms = now_ms};
+    struct meta_producer_ids_record ids = {.next_producer_id = image->next_producer_id};
+    int rc = meta_record_add(builder, META_RECORD_SNAPSHOT, &head, now_ms);
+
+    if (rc == 0) {
+        rc = meta_record_add(builder, META_RECORD_PRODUCER_IDS, &ids, now_ms);
+    }
+    for (size_t i = 0; rc == 0 && i < image->topic_count; i++) {
+        if (!image->topics[i]->is_local) {
+            rc = snapshot_topic(image->topics[i], builder, now_ms);
+        }
+    }
+    for (size_t i = 0; rc == 0 && i < image->removed_count; i++) {
+        struct meta_topic_removed_record removed = {.topic_id = image->removed[i]};
+        rc = meta_record_add(builder, META_RECORD_TOPIC_REMOVED, &removed, now_ms);
+    }
+    return rc;
+}
