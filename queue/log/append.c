@@ -183,6 +183,7 @@ static bool segment_is_due(const struct log *log, const struct segment *segment,
 static int append_segment(struct log *log, int64_t size_bytes, const struct log_append *append)
 {
     struct segment *segment = log_active(log);
+    struct log_file *file;
     int rc;
 
     if (segment_is_due(log, segment, size_bytes, append->last_offset)) {
@@ -194,6 +195,10 @@ static int append_segment(struct log *log, int64_t size_bytes, const struct log_
             return rc;
         }
         segment = log_active(log);
+    }
+    rc = segment_file(segment, &file);
+    if (rc != 0) {
+        return rc;
     }
     rc = segment_index_need(segment);
     if (rc != 0) {

@@ -393,7 +393,7 @@ int log_read(struct log *log, int64_t offset, int64_t limit_offset, int64_t max_
             break;
         }
         if (segment->size_bytes == 0 || segment->next_offset <= next_offset) {
-            continue;
+            continue; /* what is behind its end, if anything is, was lost */
         }
         if (segment->base_offset > next_offset) {
             next_offset = segment->base_offset;
@@ -404,20 +404,15 @@ int log_read(struct log *log, int64_t offset, int64_t limit_offset, int64_t max_
             return 0;
         }
         if (rc == MR_EAGAIN) {
-            break;
-        }
-        if (rc < 0) {
+            limit_offset = next_offset; /* nothing in front of this batch, which is beyond */
+        } else if (rc < 0) {
             return rc;
         }
         next_offset = segment->next_offset;
     }
-    *ret_range = (struct log_range){
-        .fd = -1,
-        .first_offset = next_offset,
-        .next_offset =
-            next_offset > limit_offset && offset < limit_offset ? limit_offset : next_offset,
-        .batch_count = 0,
-    };
+    next_offset = offset < limit_offset ? limit_offset : offset;
+    *ret_range =
+        (struct log_range){.fd = -1, .first_offset = next_offset, .next_offset = next_offset};
     return 0;
 }
 

@@ -488,6 +488,7 @@ static int recover_segments(struct log *log, const struct offsets *bases,
     int rc = adopt_all(log, bases, checkpoint, error);
 
     if (rc == 0 && log->segment_count > 0) {
+        log->is_directory_dirty = !is_clean(log, checkpoint); /* names that a killed life made */
         rc = recover_tail(log, checkpoint, has_checkpoint, error);
     }
     if (rc == 0) {

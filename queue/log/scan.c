@@ -159,7 +159,7 @@ static int64_t scan_resync(struct scan *scan)
                 return rc < 0 ? rc : scan->end; /* whole, but with offsets that cannot be */
             }
         } else {
-            rc = scan_try(scan, next, scan->offset + 1, true, &header);
+            rc = scan_try(scan, next, scan->offset, true, &header);
             if (rc != 0) {
                 return rc < 0 ? rc : next;
             }
@@ -182,7 +182,7 @@ static int64_t scan_resync(struct scan *scan)
             continue;
         }
         at += magic - (bytes + 16);
-        rc = scan_try(scan, at, scan->offset + 1, false, &header);
+        rc = scan_try(scan, at, scan->offset, false, &header);
         if (rc == 1) {
             checked += batch_size_bytes(&header);
             rc = scan_checksum(scan, at, &header);

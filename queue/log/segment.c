@@ -419,12 +419,16 @@ int segment_index_need(struct segment *segment)
 
 int segment_clean_tail(struct segment *segment)
 {
+    struct log_file *file;
     int rc;
 
     if (!segment->is_tail_dirty) {
         return 0;
     }
-    rc = mr_disk_truncate(segment->log->disk, segment->file->fd, segment->size_bytes);
+    rc = segment_file(segment, &file);
+    if (rc == 0) {
+        rc = mr_disk_truncate(segment->log->disk, file->fd, segment->size_bytes);
+    }
     if (rc == 0) {
         segment->is_tail_dirty = false;
     }

@@ -178,6 +178,7 @@ static int sync_start(struct log *log)
         goto drop_files;
     }
     if (log->sync_file_count == 0 && !log->is_directory_dirty && !log->is_checkpoint_dirty) {
+        log->synced_offset = log->sync_target; /* at most a gap is in between */
         sync_resolve(log);
         return 0;
     }

@@ -88,6 +88,9 @@ static int segment_copy(struct segment *segment, int64_t size_bytes)
         log_path(log, segment->base_offset, ".log", name);
         rc = mr_disk_rename(log->disk, path, name);
     }
+    if (rc == 0 && mr_disk_fsync_directory(log->disk, log->directory) != 0) {
+        log->health = MR_EIO; /* which of the two files a power loss would leave is not known */
+    }
     copy = rc == 0 ? file_new(log->disk, fd) : NULL;
     if (copy == NULL) {
         mr_disk_close(log->disk, fd);
@@ -102,61 +105,93 @@ free_buffer:
     return rc;
 }
 
+/* ---- where to cut ---- */
+
 struct cut {
-    int64_t end_offset;
-    int64_t position; /* of the first batch that does not end before it; -1: there is none */
-    int64_t base_offset;
+    struct segment *segment; /* the last one that stays */
+    int64_t position;        /* its new size */
+    int64_t end_offset;      /* of the log: where the first batch begins that does not stay */
 };
 
-/* Where the file is to end. */
-static int find_cut(struct segment *segment, struct cut *cut)
+static int find_cut(struct log *log, int64_t end_offset, struct cut *ret_cut)
 {
+    size_t place = log_find_segment(log, end_offset);
+    struct segment *segment = log->segments[place];
     struct scan_item item = {0};
-    int rc = segment_seek(segment, cut->end_offset, &item);
+    int rc;
 
-    cut->position = -1;
+    if (place > 0 && segment->base_offset == end_offset) {
+        segment = log->segments[place - 1];
+    }
+    *ret_cut = (struct cut){
+        .segment = segment, .position = segment->size_bytes, .end_offset = segment->next_offset};
+    if (segment->size_bytes == 0) {
+        return 0;
+    }
+    rc = segment_seek(segment, end_offset, &item);
     if (rc == SCAN_BATCH) {
-        cut->position = item.position;
-        cut->base_offset = item.header.base_offset;
+        ret_cut->position = item.position;
+        ret_cut->end_offset = item.header.base_offset;
+    }
+    if (ret_cut->end_offset > end_offset) {
+        ret_cut->end_offset = end_offset; /* which lies in a hole */
     }
     return rc < 0 ? rc : 0;
 }
 
-static int cut_active(struct log *log, int64_t end_offset)
+/* What is known of the active segment after its file was cut. The rebuild is for the exact indexes
+ * and timestamps; without it lookups walk. */
+static void segment_shorten(struct segment *segment, const struct cut *cut)
 {
-    struct segment *segment = log_active(log);
-    struct cut cut = {.end_offset = end_offset};
-    struct log_file *file;
-    int64_t before = segment->size_bytes;
-    int64_t tail;
+    struct log *log = segment->log;
     char path[LOG_PATH_SIZE];
+    int64_t tail;
     int rc;
 
-    rc = segment_file(segment, &file);
-    if (rc == 0 && before > 0) {
-        rc = find_cut(segment, &cut);
-    }
-    if (rc != 0 || before == 0 || cut.position < 0) {
-        return rc;
-    }
-    rc = file->refs > 1 ? segment_copy(segment, cut.position)
-                        : mr_disk_truncate(log->disk, file->fd, cut.position);
-    if (rc == 0) {
-        rc = mr_disk_fsync(log->disk, segment->file->fd);
-    }
-    if (rc != 0) {
-        return rc;
-    }
     log_path(log, segment->base_offset, ".index", path);
     (void)mr_disk_unlink(log->disk, path); /* what is left of them is found to be wrong */
     log_path(log, segment->base_offset, ".timeindex", path);
     (void)mr_disk_unlink(log->disk, path);
-    segment->damage_count = 0;
-    rc = segment_rebuild(segment, cut.position, 0, NULL, NULL, &tail);
-    segment->size_bytes = cut.position;
-    budget_free(log, before - cut.position);
+    while (segment->damage_count > 0 &&
+           segment->damages[segment->damage_count - 1].position >= cut->position) {
+        segment->damage_count--;
+    }
+    budget_free(log, segment->size_bytes - cut->position);
+    rc = segment_rebuild(segment, cut->position, 0, NULL, NULL, &tail);
+    segment->size_bytes = cut->position;
+    segment->next_offset = cut->end_offset;
+    if (rc != 0) {
+        index_clear(&segment->index);
+        segment->is_index_loaded = true;
+    }
     log->segment_id_last++;
     segment->id = log->segment_id_last; /* cursors into what was cut do not match any more */
+}
+
+static int cut_active(struct log *log, const struct cut *cut)
+{
+    struct segment *segment = cut->segment;
+    struct log_file *file;
+    int rc;
+
+    mr_assert(segment == log_active(log));
+    if (cut->position == segment->size_bytes) {
+        segment->next_offset = cut->end_offset;
+        return 0;
+    }
+    rc = segment_file(segment, &file);
+    if (rc == 0) {
+        rc = file->refs > 1 ? segment_copy(segment, cut->position)
+                            : mr_disk_truncate(log->disk, file->fd, cut->position);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    segment_shorten(segment, cut);
+    rc = mr_disk_fsync(log->disk, segment->file->fd);
+    if (rc != 0) {
+        log->health = rc;
+    }
     return rc;
 }
 
@@ -172,20 +207,17 @@ static int forget_beyond(struct log *log)
     sync_cut(log);
     if (epochs_cut_end(&log->epochs, log->end_offset)) {
         log_named_path(log, "leader-epoch-checkpoint", path);
-        rc = epochs_store(&log->epochs, log->disk, path, NULL);
+        rc = epochs_store(&log->epochs, log->disk, path, NULL); /* the next start cuts it as well */
     }
-    if (rc == 0) {
-        rc = producers_rebuild(log);
-    }
-    if (rc == 0) {
-        rc = log_checkpoint_now(log, log->synced_offset, false);
+    if (producers_rebuild(log) != 0) {
+        rc = log->health = MR_EIO; /* what it remembers is not what it holds */
     }
     return rc;
 }
 
 int log_truncate(struct log *log, int64_t end_offset, struct mr_error *error)
 {
-    int64_t synced = log->synced_offset;
+    struct cut cut;
     int rc;
 
     if (log->state != LOG_OPEN || log->health != 0) {
@@ -202,25 +234,39 @@ int log_truncate(struct log *log, int64_t end_offset, struct mr_error *error)
     if (log->is_writing || !mr_list_is_empty(&log->queued)) {
         return mr_fail(error, MR_EAGAIN, "truncate while appends are under way");
     }
-    rc = log_checkpoint_now(log, synced < end_offset ? synced : end_offset, false);
-    while (rc == 0 && log->segment_count > 1 && log_active(log)->base_offset >= end_offset) {
+    rc = find_cut(log, end_offset, &cut);
+    if (rc == 0) {
+        rc = log_checkpoint_now(
+            log, log->synced_offset < cut.end_offset ? log->synced_offset : cut.end_offset, false);
+    }
+    if (rc != 0) {
+        return mr_fail(error, rc, "truncate to %" PRId64, end_offset);
+    }
+    while (rc == 0 && log_active(log) != cut.segment) {
         rc = remove_last(log);
     }
     if (rc == 0) {
         rc = mr_disk_fsync_directory(log->disk, log->directory);
     }
     if (rc == 0) {
-        rc = cut_active(log, end_offset);
+        rc = cut_active(log, &cut);
     }
     /* Whatever has failed: what is still there is the log. */
     log->end_offset = log_active(log)->next_offset;
-    if (log->end_offset < log->start_offset) {
-        log->end_offset = log->start_offset; /* a gap at its end */
+    if (log->end_offset < log->start_offset) { /* the batch around the start went as well */
+        int jump_rc = log_jump(log, log->start_offset);
+
+        rc = rc == 0 ? jump_rc : rc;
+        log->health = jump_rc == 0 ? log->health : jump_rc;
+        log->end_offset = log->start_offset;
     }
     if (rc == 0) {
         rc = forget_beyond(log);
     } else {
         (void)forget_beyond(log);
+    }
+    if (rc == 0) {
+        rc = log_checkpoint_now(log, log->synced_offset, false);
     }
     return rc == 0 ? 0 : mr_fail(error, rc, "truncate to %" PRId64, end_offset);
 }

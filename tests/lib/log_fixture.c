@@ -272,7 +272,7 @@ static int64_t read_range(struct log_fixture *f, const struct log_range *range, 
 
     CHECK(data != NULL);
     CHECK_EQ(
-        mr_disk_pread(&f->disk->base, range->fd, data, (size_t)range->size_bytes, range->position),
+        mr_disk_pread(f->env.disk, range->fd, data, (size_t)range->size_bytes, range->position),
         range->size_bytes);
     while (at < range->size_bytes) {
         at += read_batch(data + at, (size_t)(range->size_bytes - at), &next_offset, cb, owner);
