@@ -18,6 +18,13 @@ struct pipe_end {
     int wanted;
     bool is_ended; /* the other end shut down: MR_EOF after what is here */
     bool is_reset;
+    bool is_frozen;
+    int64_t delay_us;
+    struct mr_timer arrival; /* of what is under way */
+    size_t arriving;         /* will be visible then */
+    size_t visible;          /* of `size`, what can be read */
+    void (*on_close)(void *owner);
+    void *on_close_owner;
     size_t step;
     size_t capacity;
     size_t size; /* of what waits to be read */
@@ -36,20 +43,46 @@ static void wake(struct pipe_end *end)
     }
 }
 
+static void on_arrival(struct mr_timer *timer)
+{
+    struct pipe_end *end = timer->owner;
+
+    end->visible = end->arriving;
+    if (end->size > end->arriving) {
+        end->arriving = end->size;
+        mr_assert(mr_timer_start_us(timer, end->delay_us) == 0);
+    }
+    wake(end);
+}
+
+/* Bytes were put into the end; in order, and late if so wanted. */
+static void arrive(struct pipe_end *end)
+{
+    if (end->delay_us == 0) {
+        end->visible = end->size;
+        wake(end);
+    } else if (!mr_timer_is_running(&end->arrival)) {
+        end->arriving = end->size;
+        mr_assert(mr_timer_start_us(&end->arrival, end->delay_us) == 0);
+    }
+}
+
 static ssize_t pipe_read(struct mr_stream *stream, void *data, size_t size_bytes)
 {
     struct pipe_end *end = end_of(stream);
-    size_t taken = size_bytes < end->size ? size_bytes : end->size;
+    size_t taken = size_bytes < end->visible ? size_bytes : end->visible;
 
     if (end->is_reset) {
         return MR_ENETWORK;
     }
-    if (end->size == 0) {
-        return end->is_ended ? MR_EOF : MR_EAGAIN;
+    if (end->visible == 0) {
+        return end->is_ended && end->size == 0 ? MR_EOF : MR_EAGAIN;
     }
     taken = taken < end->step ? taken : end->step;
     memcpy(data, end->data, taken);
     end->size -= taken;
+    end->visible -= taken;
+    end->arriving -= taken < end->arriving ? taken : end->arriving;
     memmove(end->data, end->data + taken, end->size);
     wake(end->other);
     return (ssize_t)taken;
@@ -75,7 +108,7 @@ static ssize_t pipe_write(struct mr_stream *stream, const struct iovec *parts, i
         other->size += size;
         written += size;
     }
-    wake(other);
+    arrive(other);
     return written > 0 ? (ssize_t)written : MR_EAGAIN;
 }
 
@@ -108,6 +141,10 @@ static void pipe_close(struct mr_stream *stream, bool is_abort)
     struct pipe_end *end = end_of(stream);
 
     mr_task_cancel(&end->task);
+    mr_timer_stop(&end->arrival);
+    if (end->on_close != NULL) {
+        end->on_close(end->on_close_owner);
+    }
     if (end->other != NULL) {
         end->other->is_ended = true;
         end->other->is_reset = end->other->is_reset || is_abort;
@@ -129,15 +166,19 @@ static void on_task(struct mr_task *task)
 {
     struct pipe_end *end = task->owner;
     bool is_writable = end->other == NULL || end->other->size < end->other->capacity;
+    bool is_end_seen = end->is_ended && end->size == 0;
     int ready = 0;
 
-    if (end->size > 0 || end->is_ended || end->is_reset) {
+    if (end->is_frozen) {
+        return;
+    }
+    if (end->visible > 0 || is_end_seen || end->is_reset) {
         ready |= MR_IO_READ;
     }
     if (is_writable || end->is_reset) {
         ready |= MR_IO_WRITE;
     }
-    if (end->is_ended || end->is_reset) {
+    if (is_end_seen || end->is_reset) {
         ready |= MR_IO_HANGUP;
     }
     ready &= end->wanted;
@@ -157,6 +198,8 @@ static struct pipe_end *end_new(struct mr_loop *loop, const struct stream_pair_o
     if (end != NULL) {
         stream_init(&end->stream, &pipe_ops, loop, NULL);
         mr_task_init(&end->task, loop, on_task, end);
+        mr_timer_init(&end->arrival, loop, on_arrival, end);
+        end->delay_us = options != NULL ? options->delay_us : 0;
         end->capacity = capacity;
         end->step =
             options != NULL && options->step_size_bytes > 0 ? options->step_size_bytes : SIZE_MAX;
@@ -166,11 +209,12 @@ static struct pipe_end *end_new(struct mr_loop *loop, const struct stream_pair_o
     return end;
 }
 
-int stream_pair_new(struct mr_loop *loop, const struct stream_pair_options *options,
-                    struct mr_stream **ret_one, struct mr_stream **ret_other)
+int stream_pair_between(struct mr_loop *one_loop, struct mr_loop *other_loop,
+                        const struct stream_pair_options *options, struct mr_stream **ret_one,
+                        struct mr_stream **ret_other)
 {
-    struct pipe_end *one = end_new(loop, options, "pair-one");
-    struct pipe_end *other = end_new(loop, options, "pair-other");
+    struct pipe_end *one = end_new(one_loop, options, "pair-one");
+    struct pipe_end *other = end_new(other_loop, options, "pair-other");
 
     if (one == NULL || other == NULL) {
         mr_free(one);
@@ -182,6 +226,30 @@ int stream_pair_new(struct mr_loop *loop, const struct stream_pair_options *opti
     *ret_one = &one->stream;
     *ret_other = &other->stream;
     return 0;
+}
+
+int stream_pair_new(struct mr_loop *loop, const struct stream_pair_options *options,
+                    struct mr_stream **ret_one, struct mr_stream **ret_other)
+{
+    return stream_pair_between(loop, loop, options, ret_one, ret_other);
+}
+
+void stream_pair_freeze(struct mr_stream *stream, bool is_frozen)
+{
+    struct pipe_end *end = end_of(stream);
+
+    end->is_frozen = is_frozen;
+    wake(end);
+    if (end->other != NULL) {
+        end->other->is_frozen = is_frozen;
+        wake(end->other);
+    }
+}
+
+void stream_pair_on_close(struct mr_stream *stream, void (*on_close)(void *owner), void *owner)
+{
+    end_of(stream)->on_close = on_close;
+    end_of(stream)->on_close_owner = owner;
 }
 
 void stream_pair_cut(struct mr_stream *stream)
