@@ -1,6 +1,6 @@
-/* The queue: this node's share of the partitioned log, its broker and its metadata, as one object that
- * the agent opens and closes. The other faces are producer.h (append), consumer.h (read, commit) and
- * admin.h (topics). One loop owns it all. */
+/* The queue: this node's share of the partitioned log, its broker and its metadata, as one object
+ * that the agent opens and closes. The other faces are producer.h (append), consumer.h (read,
+ * commit) and admin.h (topics). One loop owns it all. */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
@@ -22,7 +22,7 @@ enum queue_when_full { QUEUE_BLOCK, QUEUE_DROP_OLDEST, QUEUE_DROP_NEW };
 /* A topic as the configuration declares it. Fields at -1 keep the defaults. */
 struct queue_topic_spec {
     const char *name;
-    bool is_local;          /* fed by this node's sources only; not in the metadata */
+    bool is_local; /* fed by this node's sources only; not in the metadata */
     int32_t partitions;
     int16_t replicas;
     int64_t retention_ms;
@@ -30,10 +30,10 @@ struct queue_topic_spec {
     int64_t segment_size_bytes;
     int64_t segment_age_ms;
     int64_t message_size_bytes_max;
-    int fsync;              /* enum log_fsync, -1: default */
+    int fsync; /* enum log_fsync, -1: default */
     int64_t fsync_interval_ms;
-    int when_full;          /* enum queue_when_full; local topics */
-    int compression;        /* enum mr_codec, -1: default; what our own batches use */
+    int when_full;   /* enum queue_when_full; local topics */
+    int compression; /* enum mr_codec, -1: default; what our own batches use */
 };
 
 struct queue_listener_spec {
@@ -41,7 +41,7 @@ struct queue_listener_spec {
     struct mr_address advertise; /* host "": the address itself */
     bool is_control;             /* the node's own Unix socket: full rights */
     int connections_max;
-    int inherited_fd;            /* -1 */
+    int inherited_fd; /* -1 */
     struct mr_tls_context *tls;
 };
 
@@ -51,16 +51,16 @@ struct queue_config {
     struct mr_net *net;
     struct mr_random *random;
     struct mr_metrics *metrics;
-    const char *data_directory;   /* exists and is locked by the caller */
+    const char *data_directory; /* exists and is locked by the caller */
     const char *node_name;
     int32_t node_id;
-    const char *rack;             /* NULL: none */
-    int64_t disk_limit_bytes;     /* 0: none */
-    int64_t disk_keep_ms;         /* local topics: kept this long after all sinks have passed */
+    const char *rack;         /* NULL: none */
+    int64_t disk_limit_bytes; /* 0: none */
+    int64_t disk_keep_ms;     /* local topics: kept this long after all sinks have passed */
     bool auto_create_topics;
     int32_t default_partitions;
     int64_t request_size_bytes_max;
-    int64_t memory_limit_bytes;   /* of requests being handled: admission */
+    int64_t memory_limit_bytes; /* of requests being handled: admission */
     int64_t connection_idle_ms_max;
     const struct queue_listener_spec *listeners;
     size_t listener_count;
@@ -68,12 +68,12 @@ struct queue_config {
     size_t topic_count;
 };
 
-/* Recovers metadata and logs, creates declared topics that are missing, and listens. Blocks (start-up).
- * Connections are taken from queue_start on. */
+/* Recovers metadata and logs, creates declared topics that are missing, and listens. Blocks
+ * (start-up). Connections are taken from queue_start on. */
 int queue_open(const struct queue_config *config, struct queue **ret_queue, struct mr_error *error);
 void queue_start(struct queue *queue);
-/* Stops listening, answers or drops what is under way, closes all logs cleanly, then done (later). Readers
- * and appenders of the faces must be closed first. */
+/* Stops listening, answers or drops what is under way, closes all logs cleanly, then done (later).
+ * Readers and appenders of the faces must be closed first. */
 void queue_close(struct queue *queue, void (*done)(void *owner), void *owner);
 /* Kafka's cluster id: text form of a uuid. */
 const char *queue_cluster_id(const struct queue *queue);

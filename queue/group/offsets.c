@@ -1,0 +1,772 @@
+#include "queue/group/offsets.h"
+
+#include <string.h>
+
+#include "base/core/error.h"
+#include "base/core/logger.h"
+#include "base/core/loop.h"
+#include "base/core/map.h"
+#include "base/core/memory.h"
+#include "queue/meta/meta.h"
+#include "queue/meta/replay.h"
+#include "queue/replica/manager.h"
+#include "queue/wire/batch_builder.h"
+#include "queue/wire/bytes.h"
+#include "queue/wire/record_schemas.h"
+#include "queue/wire/records.h"
+#include "queue/wire/writer.h"
+
+enum {
+    OFFSETS_BATCH_SIZE = 1024 * 1024,
+    OFFSETS_GROWTH_MIN = 1024 * 1024, /* a log is rewritten after at least this much ... */
+    OFFSETS_GROWTH_FACTOR = 4,        /* ... and this many times what is alive in it */
+    OFFSETS_RECORD_SIZE_GUESS = 160,  /* of one live record, names aside */
+    OFFSETS_EXPIRY_CHECK_MS = 600 * 1000,
+    OFFSETS_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 5, /* topic, NUL, int32 */
+    OFFSETS_ARENA_SIZE = 256 * 1024,
+};
+
+static const int64_t expiry_ms = INT64_C(7) * 24 * 3600 * 1000;
+
+/* Inside of this file: the log has refused the append, and its callback will say why. */
+enum { OFFSETS_REFUSED = 1 };
+
+struct offset_group {
+    char *id;
+    struct mr_map offsets; /* "topic\0" and int32 -> struct group_offset */
+};
+
+/* One log of __consumer_offsets. */
+struct offsets_log {
+    int64_t appended_bytes; /* since it was last rewritten */
+    int64_t live_bytes;     /* a guess */
+    bool is_rewriting;
+};
+
+struct group_offsets {
+    struct mr_loop *loop;
+    struct mr_disk *disk;
+    struct meta *meta;
+    struct replicas *replicas;
+    struct mr_map groups; /* id -> struct offset_group */
+    struct offsets_log logs[OFFSETS_PARTITIONS];
+    struct batch_builder builder;
+    struct mr_timer expiry_timer;
+    struct meta_listener listener;
+    int pending; /* appends under way */
+};
+
+/* ---- names and places ---- */
+
+/* Characters beyond the basic plane are two in UTF-16, as Java counts. */
+static uint32_t java_hash(const char *text, size_t size)
+{
+    uint32_t hash = 0;
+
+    for (size_t i = 0; i < size;) {
+        uint32_t c = (uint8_t)text[i];
+        size_t more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+        if (more > 0) {
+            c &= 0x3fu >> more;
+        }
+        for (i += 1; more > 0 && i < size; more--, i++) {
+            c = (c << 6) | ((uint8_t)text[i] & 0x3f);
+        }
+        if (c >= 0x10000) {
+            hash = 31 * hash + (0xd800 + ((c - 0x10000) >> 10));
+            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+        }
+        hash = 31 * hash + c;
+    }
+    return hash;
+}
+
+int32_t group_offsets_partition(struct wire_string group)
+{
+    uint32_t hash = java_hash(group.data, group.size > 0 ? (size_t)group.size : 0);
+
+    return (int32_t)(hash & INT32_MAX) % OFFSETS_PARTITIONS;
+}
+
+static size_t make_key(struct wire_string topic, int32_t partition,
+                       uint8_t key[OFFSETS_KEY_SIZE_MAX])
+{
+    size_t size = (size_t)topic.size;
+
+    memcpy(key, topic.data, size);
+    key[size] = 0;
+    wire_put_int32(key + size + 1, partition);
+    return size + 5;
+}
+
+static void parse_key(const struct mr_map_entry *entry, struct wire_string *ret_topic,
+                      int32_t *ret_partition)
+{
+    *ret_topic = wire_text(entry->key);
+    *ret_partition = wire_get_int32(entry->key + ret_topic->size + 1);
+}
+
+static bool topic_fits(struct wire_string topic)
+{
+    return topic.size > 0 && topic.size <= TOPIC_NAME_SIZE_MAX &&
+           memchr(topic.data, 0, (size_t)topic.size) == NULL;
+}
+
+/* ---- memory ---- */
+
+static struct offset_group *find_group(const struct group_offsets *offsets,
+                                       struct wire_string group)
+{
+    return group.size < 0 ? NULL : mr_map_get(&offsets->groups, group.data, (size_t)group.size);
+}
+
+static void offset_free(struct group_offset *offset)
+{
+    if (offset != NULL) {
+        mr_free(offset->metadata);
+        mr_free(offset);
+    }
+}
+
+static void group_free(struct offset_group *group)
+{
+    const struct mr_map_entry *entry;
+    size_t cursor = 0;
+
+    while ((entry = mr_map_next(&group->offsets, &cursor)) != NULL) {
+        offset_free(entry->value);
+    }
+    mr_map_done(&group->offsets);
+    mr_free(group->id);
+    mr_free(group);
+}
+
+static struct offset_group *need_group(struct group_offsets *offsets, struct wire_string id)
+{
+    struct offset_group *group = find_group(offsets, id);
+
+    if (group != NULL) {
+        return group;
+    }
+    group = mr_calloc(1, sizeof *group);
+    if (group == NULL) {
+        return NULL;
+    }
+    mr_map_init(&group->offsets);
+    group->id = mr_strndup(id.data, (size_t)id.size);
+    if (group->id == NULL ||
+        mr_map_put(&offsets->groups, id.data, (size_t)id.size, group, NULL) != 0) {
+        group_free(group);
+        return NULL;
+    }
+    return group;
+}
+
+static int64_t live_size(const struct offset_group *group, struct wire_string topic)
+{
+    return (int64_t)strlen(group->id) + topic.size + OFFSETS_RECORD_SIZE_GUESS;
+}
+
+static void forget(struct group_offsets *offsets, struct wire_string group_id,
+                   struct wire_string topic, int32_t partition)
+{
+    struct offset_group *group = find_group(offsets, group_id);
+    uint8_t key[OFFSETS_KEY_SIZE_MAX];
+    struct group_offset *old;
+
+    if (group == NULL) {
+        return;
+    }
+    old = mr_map_remove(&group->offsets, key, make_key(topic, partition, key));
+    if (old != NULL) {
+        offsets->logs[group_offsets_partition(group_id)].live_bytes -= live_size(group, topic);
+        offset_free(old);
+    }
+    if (group->offsets.count == 0) {
+        (void)mr_map_remove(&offsets->groups, group_id.data, (size_t)group_id.size);
+        group_free(group);
+    }
+}
+
+static int remember(struct group_offsets *offsets, struct wire_string group_id,
+                    const struct offsets_item *item, int64_t commit_time_ms)
+{
+    struct offset_group *group = need_group(offsets, group_id);
+    uint8_t key[OFFSETS_KEY_SIZE_MAX];
+    struct group_offset *offset;
+    void *old = NULL;
+
+    if (group == NULL) {
+        return MR_ENOMEM;
+    }
+    offset = mr_calloc(1, sizeof *offset);
+    if (offset == NULL) {
+        return MR_ENOMEM;
+    }
+    *offset = (struct group_offset){
+        .offset = item->offset,
+        .leader_epoch = item->leader_epoch,
+        .commit_time_ms = commit_time_ms,
+        .metadata = mr_strndup(item->metadata.size > 0 ? item->metadata.data : "",
+                               item->metadata.size > 0 ? (size_t)item->metadata.size : 0),
+    };
+    if (offset->metadata == NULL ||
+        mr_map_put(&group->offsets, key, make_key(item->topic, item->partition, key), offset,
+                   &old) != 0) {
+        offset_free(offset);
+        return MR_ENOMEM;
+    }
+    if (old == NULL) {
+        offsets->logs[group_offsets_partition(group_id)].live_bytes +=
+            live_size(group, item->topic);
+    }
+    offset_free(old);
+    return 0;
+}
+
+/* ---- records ---- */
+
+static int add_record(struct group_offsets *offsets, struct wire_string group,
+                      const struct offsets_item *item, int64_t commit_time_ms, int64_t now_ms)
+{
+    const struct wire_record_type *type = &wire_offset_commit_record;
+    struct offset_commit_key key = {group, item->topic, item->partition};
+    struct offset_commit_value value;
+    struct batch_builder_record record = {.timestamp_ms = now_ms, .value_size = -1};
+    struct wire_writer key_writer;
+    struct wire_writer value_writer;
+    int rc;
+
+    offset_commit_value_init(&value);
+    value.offset = item->offset;
+    value.leader_epoch = item->leader_epoch;
+    value.metadata = item->metadata.size < 0 ? wire_text("") : item->metadata;
+    value.commit_timestamp = commit_time_ms;
+    wire_writer_init(&key_writer);
+    wire_writer_init(&value_writer);
+    rc = wire_record_key_write(type, &key, &key_writer);
+    record.key = key_writer.bytes.data;
+    record.key_size = (int32_t)key_writer.bytes.size_bytes;
+    if (rc == 0 && item->offset >= 0) {
+        rc = wire_record_value_write(type, type->value_version_written, &value, &value_writer);
+        record.value = value_writer.bytes.data;
+        record.value_size = (int32_t)value_writer.bytes.size_bytes;
+    }
+    if (rc == 0) {
+        rc = batch_builder_add(&offsets->builder, &record);
+    }
+    wire_writer_done(&key_writer);
+    wire_writer_done(&value_writer);
+    return rc;
+}
+
+static int on_record(void *owner, const struct batch_header *header,
+                     const struct batch_record *record)
+{
+    struct group_offsets *offsets = owner;
+    const struct wire_record_type *type;
+    struct offset_commit_key key;
+    struct offset_commit_value value;
+    struct wire_arena arena;
+    int rc;
+
+    (void)header;
+    if (record->key_size < 2 ||
+        wire_offsets_record_find(record->key, (size_t)record->key_size, &type) != 0 ||
+        type != &wire_offset_commit_record) {
+        return 0; /* group metadata of another version of this program */
+    }
+    wire_arena_init(&arena, OFFSETS_ARENA_SIZE);
+    rc = wire_record_key_read(type, record->key, (size_t)record->key_size, &arena, &key);
+    if (rc == 0 && !topic_fits(key.topic)) {
+        rc = MR_ECORRUPT;
+    }
+    if (rc == 0 && record->value_size < 0) {
+        forget(offsets, key.group, key.topic, key.partition);
+    } else if (rc == 0) {
+        rc =
+            wire_record_value_read(type, record->value, (size_t)record->value_size, &arena, &value);
+        if (rc == 0) {
+            struct offsets_item item = {key.topic, key.partition, value.offset, value.leader_epoch,
+                                        value.metadata};
+            rc = remember(offsets, key.group, &item, value.commit_timestamp);
+        }
+    }
+    wire_arena_done(&arena);
+    return rc == MR_ENOMEM ? rc : 0;
+}
+
+/* ---- appending ---- */
+
+struct offsets_append {
+    struct partition_append append;
+    struct group_offsets *offsets;
+    struct offsets_commit *commit; /* NULL: part of a rewrite, or tombstones of our own */
+    int32_t log;
+    int64_t delete_before; /* the last batch of a rewrite: everything below goes; else -1 */
+};
+
+static void maybe_rewrite(struct group_offsets *offsets, int32_t place);
+
+static struct partition *find_partition(const struct group_offsets *offsets, int32_t place)
+{
+    const struct image_topic *topic =
+        image_find_text(meta_image(offsets->meta), "__consumer_offsets");
+
+    return topic != NULL ? replicas_partition(topic, place) : NULL;
+}
+
+static void rewrite_done(struct offsets_append *append)
+{
+    struct offsets_log *log = &append->offsets->logs[append->log];
+    struct mr_error error = {0};
+
+    log->is_rewriting = false;
+    if (append->append.log.rc != 0) {
+        mr_warn("offsets could not be rewritten", KV_I64("partition", append->log),
+                KV_ERR(append->append.log.rc));
+        return;
+    }
+    if (partition_delete_before(append->append.partition, append->delete_before, &error) != 0) {
+        mr_warn("old offsets stay", KV_STR("reason", error.text));
+    }
+}
+
+static void on_appended(struct partition_append *partition_append)
+{
+    struct offsets_append *append = partition_append->owner;
+    struct group_offsets *offsets = append->offsets;
+    struct offsets_commit *commit = append->commit;
+    int32_t place = append->log;
+    int rc = partition_append->log.rc;
+
+    offsets->pending -= 1;
+    mr_buf_unref(partition_append->log.batch.buf);
+    if (append->delete_before >= 0) {
+        rewrite_done(append);
+    }
+    mr_free(append);
+    if (commit != NULL) {
+        commit->rc = rc;
+        commit->cb(commit);
+    }
+    if (rc == 0) {
+        maybe_rewrite(offsets, place);
+    }
+}
+
+/* Appends what the builder holds. *ret_base is where. */
+static int append_batch(struct group_offsets *offsets, int32_t place, struct offsets_commit *commit,
+                        bool is_synced, int64_t delete_before, int64_t *ret_base)
+{
+    struct partition *partition = find_partition(offsets, place);
+    struct offsets_append *append;
+    struct mr_error error = {0};
+    struct mr_buf *batch;
+    int rc;
+
+    if (partition == NULL) {
+        return MR_EAGAIN;
+    }
+    rc = replicas_need(offsets->replicas, partition, &error);
+    if (rc != 0) {
+        mr_error("offsets cannot be stored", KV_STR("reason", error.text));
+        return rc;
+    }
+    append = mr_calloc(1, sizeof *append);
+    if (append == NULL) {
+        return MR_ENOMEM;
+    }
+    rc = batch_builder_finish(&offsets->builder, NULL, NULL, 0, 0, &batch);
+    if (rc != 0) {
+        mr_free(append);
+        return rc;
+    }
+    append->offsets = offsets;
+    append->commit = commit;
+    append->log = place;
+    append->delete_before = delete_before;
+    append->append.log.batch = (struct mr_slice){batch, batch->data, batch->size_bytes};
+    append->append.log.flags = LOG_APPEND_OVER_LIMIT | (is_synced ? LOG_APPEND_SYNC : 0);
+    append->append.cb = on_appended;
+    append->append.owner = append;
+    rc = partition_append(partition, &append->append);
+    if (rc != 0) {
+        mr_buf_unref(batch);
+        mr_free(append);
+        return rc;
+    }
+    offsets->pending += 1;
+    offsets->logs[place].appended_bytes += (int64_t)batch->size_bytes;
+    if (ret_base != NULL) {
+        *ret_base = append->append.log.base_offset;
+    }
+    return append->append.log.rc == 0 ? 0 : OFFSETS_REFUSED;
+}
+
+int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *commit)
+{
+    int64_t now_ms = mr_loop_wall_ms(offsets->loop);
+    int32_t place = group_offsets_partition(commit->group);
+    int rc = batch_builder_begin(&offsets->builder, now_ms);
+
+    mr_assert(commit->item_count > 0);
+    for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
+        rc = topic_fits(commit->items[i].topic)
+                 ? add_record(offsets, commit->group, &commit->items[i], now_ms, now_ms)
+                 : MR_EINVAL;
+    }
+    if (rc == 0) {
+        rc = append_batch(offsets, place, commit, commit->is_synced, -1, NULL);
+    }
+    if (rc == OFFSETS_REFUSED) {
+        return 0; /* refused by the log: the callback says why, the memory stays as it is */
+    }
+    for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
+        const struct offsets_item *item = &commit->items[i];
+        if (item->offset < 0) {
+            forget(offsets, commit->group, item->topic, item->partition);
+        } else if (remember(offsets, commit->group, item, now_ms) != 0) {
+            mr_error("a committed offset is in the log, but not in memory: out of memory");
+        }
+    }
+    return rc == MR_EFULL ? MR_ETOOLARGE : rc;
+}
+
+/* ---- rewriting ---- */
+
+static int rewrite_item(struct group_offsets *offsets, int32_t place, struct wire_string group,
+                        const struct offsets_item *item, int64_t commit_time_ms,
+                        int64_t *first_base)
+{
+    int64_t now_ms = mr_loop_wall_ms(offsets->loop);
+    int64_t base;
+    int rc = add_record(offsets, group, item, commit_time_ms, now_ms);
+
+    if (rc != MR_EFULL) {
+        return rc;
+    }
+    rc = append_batch(offsets, place, NULL, false, -1, &base);
+    if (rc == OFFSETS_REFUSED) {
+        return MR_EAGAIN; /* nothing is deleted; the next growth tries again */
+    }
+    if (rc == 0 && *first_base < 0) {
+        *first_base = base;
+    }
+    if (rc == 0) {
+        rc = batch_builder_begin(&offsets->builder, now_ms);
+    }
+    return rc == 0 ? add_record(offsets, group, item, commit_time_ms, now_ms) : rc;
+}
+
+static int rewrite_group(struct group_offsets *offsets, int32_t place,
+                         const struct offset_group *group, int64_t *first_base)
+{
+    const struct mr_map_entry *entry;
+    size_t cursor = 0;
+    int rc = 0;
+
+    while (rc == 0 && (entry = mr_map_next(&group->offsets, &cursor)) != NULL) {
+        const struct group_offset *offset = entry->value;
+        struct offsets_item item = {.offset = offset->offset,
+                                    .leader_epoch = offset->leader_epoch,
+                                    .metadata = wire_text(offset->metadata)};
+        parse_key(entry, &item.topic, &item.partition);
+        rc = rewrite_item(offsets, place, wire_text(group->id), &item, offset->commit_time_ms,
+                          first_base);
+    }
+    return rc;
+}
+
+/* All appends of a rewrite are made in this turn, so that no commit comes between the first and the
+ * last, and the memory is what the log holds up to here. */
+static int rewrite(struct group_offsets *offsets, int32_t place)
+{
+    struct partition *partition = find_partition(offsets, place);
+    const struct mr_map_entry *entry;
+    int64_t first_base = -1;
+    size_t cursor = 0;
+    int rc = partition == NULL || partition->log == NULL
+                 ? MR_ENOENT
+                 : batch_builder_begin(&offsets->builder, mr_loop_wall_ms(offsets->loop));
+
+    while (rc == 0 && (entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
+        const struct offset_group *group = entry->value;
+        if (group_offsets_partition(wire_text(group->id)) == place) {
+            rc = rewrite_group(offsets, place, group, &first_base);
+        }
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (first_base < 0) {
+        first_base = log_end_offset(partition->log);
+    }
+    if (batch_builder_count(&offsets->builder) == 0) {
+        offsets->logs[place].is_rewriting = false;
+        return partition_delete_before(partition, first_base, NULL);
+    }
+    rc = append_batch(offsets, place, NULL, true, first_base, NULL);
+    return rc == OFFSETS_REFUSED ? 0 : rc;
+}
+
+static void maybe_rewrite(struct group_offsets *offsets, int32_t place)
+{
+    struct offsets_log *log = &offsets->logs[place];
+    int64_t bound = log->live_bytes * OFFSETS_GROWTH_FACTOR;
+    int rc;
+
+    if (log->is_rewriting ||
+        log->appended_bytes < (bound > OFFSETS_GROWTH_MIN ? bound : OFFSETS_GROWTH_MIN)) {
+        return;
+    }
+    log->is_rewriting = true;
+    log->appended_bytes = 0;
+    rc = rewrite(offsets, place);
+    if (rc != 0) {
+        log->is_rewriting = false;
+        mr_warn("offsets could not be rewritten", KV_I64("partition", place), KV_ERR(rc));
+    }
+}
+
+/* ---- expiry, and topics that go ---- */
+
+typedef bool (*offset_test)(const struct group_offsets *offsets, const struct offset_group *group,
+                            struct wire_string topic, const struct group_offset *offset,
+                            const void *argument);
+
+static bool is_expired(const struct group_offsets *offsets, const struct offset_group *group,
+                       struct wire_string topic, const struct group_offset *offset,
+                       const void *argument)
+{
+    (void)topic;
+    (void)argument;
+    return strncmp(group->id, "sink.", 5) != 0 &&
+           mr_loop_wall_ms(offsets->loop) - offset->commit_time_ms > expiry_ms;
+}
+
+static bool is_of_topic(const struct group_offsets *offsets, const struct offset_group *group,
+                        struct wire_string topic, const struct group_offset *offset,
+                        const void *argument)
+{
+    (void)offsets;
+    (void)group;
+    (void)offset;
+    return wire_string_is(topic, argument);
+}
+
+/* Finds one entry that passes; entries go one at a time, since removing may free the group. */
+static bool find_entry(const struct group_offsets *offsets, offset_test test, const void *argument,
+                       struct wire_string *ret_group, struct offsets_item *ret_item)
+{
+    const struct mr_map_entry *entry;
+    const struct mr_map_entry *each;
+    size_t cursor = 0;
+
+    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
+        const struct offset_group *group = entry->value;
+        size_t place = 0;
+        while ((each = mr_map_next(&group->offsets, &place)) != NULL) {
+            parse_key(each, &ret_item->topic, &ret_item->partition);
+            if (test(offsets, group, ret_item->topic, each->value, argument)) {
+                *ret_group = wire_text(group->id);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void on_tombstone(struct offsets_commit *commit)
+{
+    mr_free(commit);
+}
+
+static void remove_entries(struct group_offsets *offsets, offset_test test, const void *argument)
+{
+    struct offsets_item item = {.offset = -1};
+    struct wire_string group;
+
+    while (find_entry(offsets, test, argument, &group, &item)) {
+        struct offsets_commit *commit = mr_calloc(1, sizeof *commit);
+        if (commit == NULL) {
+            return;
+        }
+        /* The names lie in what is being removed: the records are made first. */
+        *commit = (struct offsets_commit){
+            .group = group, .items = &item, .item_count = 1, .cb = on_tombstone};
+        if (group_offsets_commit(offsets, commit) != 0) {
+            mr_free(commit);
+            return;
+        }
+    }
+}
+
+static void on_expiry(struct mr_timer *timer)
+{
+    struct group_offsets *offsets = timer->owner;
+
+    remove_entries(offsets, is_expired, NULL);
+    (void)mr_timer_start(timer, OFFSETS_EXPIRY_CHECK_MS);
+}
+
+/* A topic of the same name begins anew: its readers must not go on at the old one's offsets. */
+static void on_topic_removed(struct meta_listener *listener, const struct image_topic *topic)
+{
+    struct group_offsets *offsets = mr_container(listener, struct group_offsets, listener);
+
+    remove_entries(offsets, is_of_topic, topic->name);
+}
+
+/* ---- life ---- */
+
+static int create_topic(struct group_offsets *offsets, struct mr_error *error)
+{
+    static const struct meta_setting settings[] = {
+        {{"cleanup.policy", 14}, {"compact", 7}},
+        {{"segment.bytes", 13}, {"1048576", 7}}, /* small, as only whole segments are given back */
+        {{"max.message.bytes", 17}, {"16777216", 8}},
+    };
+    struct meta_change change = {
+        .kind = META_CREATE_TOPIC,
+        .name = wire_text("__consumer_offsets"),
+        .partition_count = OFFSETS_PARTITIONS,
+        .replication_factor = 1,
+        .is_own = true,
+        .settings = settings,
+        .setting_count = sizeof settings / sizeof settings[0],
+    };
+    int rc;
+
+    if (image_find_text(meta_image(offsets->meta), "__consumer_offsets") != NULL) {
+        return 0;
+    }
+    rc = meta_submit_now(offsets->meta, &change);
+    return rc == 0 ? 0 : mr_fail(error, rc, "__consumer_offsets");
+}
+
+static int load(struct group_offsets *offsets, struct mr_error *error)
+{
+    int rc = 0;
+
+    for (int32_t i = 0; rc == 0 && i < OFFSETS_PARTITIONS; i++) {
+        struct partition *partition = find_partition(offsets, i);
+        if (partition != NULL && partition->log != NULL) {
+            rc = replay_records(partition->log, offsets->disk, log_start_offset(partition->log),
+                                on_record, offsets, error);
+            offsets->logs[i].appended_bytes = log_size_bytes(partition->log);
+        }
+    }
+    return rc;
+}
+
+int group_offsets_open(const struct group_offsets_config *config,
+                       struct group_offsets **ret_offsets, struct mr_error *error)
+{
+    struct batch_builder_options options = {.size_bytes_max = OFFSETS_BATCH_SIZE};
+    struct group_offsets *offsets = mr_calloc(1, sizeof *offsets);
+    int rc;
+
+    if (offsets == NULL) {
+        return mr_fail(error, MR_ENOMEM, "offsets");
+    }
+    offsets->loop = config->loop;
+    offsets->disk = config->disk;
+    offsets->meta = config->meta;
+    offsets->replicas = config->replicas;
+    offsets->listener.on_topic_removed = on_topic_removed;
+    mr_list_init(&offsets->listener.link);
+    mr_map_init(&offsets->groups);
+    batch_builder_init(&offsets->builder, &options);
+    mr_timer_init(&offsets->expiry_timer, config->loop, on_expiry, offsets);
+    rc = create_topic(offsets, error);
+    if (rc == 0) {
+        rc = load(offsets, error);
+    }
+    if (rc != 0) {
+        group_offsets_close(offsets);
+        return rc;
+    }
+    meta_listen(offsets->meta, &offsets->listener);
+    (void)mr_timer_start(&offsets->expiry_timer, OFFSETS_EXPIRY_CHECK_MS);
+    *ret_offsets = offsets;
+    return 0;
+}
+
+void group_offsets_close(struct group_offsets *offsets)
+{
+    const struct mr_map_entry *entry;
+    size_t cursor = 0;
+
+    if (offsets == NULL) {
+        return;
+    }
+    mr_assert(offsets->pending == 0);
+    meta_unlisten(&offsets->listener);
+    mr_timer_stop(&offsets->expiry_timer);
+    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
+        group_free(entry->value);
+    }
+    mr_map_done(&offsets->groups);
+    batch_builder_done(&offsets->builder);
+    mr_free(offsets);
+}
+
+/* ---- looking ---- */
+
+const struct group_offset *group_offsets_get(const struct group_offsets *offsets,
+                                             struct wire_string group, struct wire_string topic,
+                                             int32_t partition)
+{
+    const struct offset_group *found = find_group(offsets, group);
+    uint8_t key[OFFSETS_KEY_SIZE_MAX];
+
+    if (found == NULL || !topic_fits(topic)) {
+        return NULL;
+    }
+    return mr_map_get(&found->offsets, key, make_key(topic, partition, key));
+}
+
+bool group_offsets_has_group(const struct group_offsets *offsets, struct wire_string group)
+{
+    return find_group(offsets, group) != NULL;
+}
+
+size_t group_offsets_group_count(const struct group_offsets *offsets)
+{
+    return offsets->groups.count;
+}
+
+void group_offsets_each_group(const struct group_offsets *offsets, group_offsets_group_cb cb,
+                              void *owner)
+{
+    const struct mr_map_entry *entry;
+    size_t cursor = 0;
+
+    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
+        const struct offset_group *group = entry->value;
+        cb(owner, wire_text(group->id), group->offsets.count);
+    }
+}
+
+size_t group_offsets_count(const struct group_offsets *offsets, struct wire_string group)
+{
+    const struct offset_group *found = find_group(offsets, group);
+
+    return found != NULL ? found->offsets.count : 0;
+}
+
+void group_offsets_each(const struct group_offsets *offsets, struct wire_string group,
+                        group_offsets_cb cb, void *owner)
+{
+    const struct offset_group *found = find_group(offsets, group);
+    const struct mr_map_entry *entry;
+    size_t cursor = 0;
+
+    while (found != NULL && (entry = mr_map_next(&found->offsets, &cursor)) != NULL) {
+        struct wire_string topic;
+        int32_t partition;
+        parse_key(entry, &topic, &partition);
+        cb(owner, topic, partition, entry->value);
+    }
+}
