@@ -142,12 +142,15 @@ static const struct config_place *place_in(const struct node *map, const char *k
 
 static const char *plugin_word(struct load *load, const struct node *map, const char *path)
 {
-    const struct node *type = node_get(map, "type");
+    struct node *type = node_get(map, "type");
 
     if (map->kind != NODE_MAP) {
         config_problem_add(load->problems, &map->place, "%s: a map is wanted here, not %s", path,
                            node_kind_name(map->kind));
         return NULL;
+    }
+    if (type != NULL && type->kind == NODE_NULL && strcmp(type->text, "null") == 0) {
+        type->kind = NODE_SCALAR; /* the sink of that name, written without quotes */
     }
     if (type == NULL || type->kind != NODE_SCALAR) {
         config_problem_add(load->problems, &map->place, "%s.type is missing", path);

@@ -19,6 +19,7 @@ void config_problems_done(struct config_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         mr_free(problems->items[i].text);
+        mr_free(problems->items[i].file);
     }
     mr_free(problems->items);
     config_problems_init(problems);
@@ -43,7 +44,10 @@ void config_problem_add(struct config_problems *problems, const struct config_pl
     problem = &problems->items[problems->count];
     problem->place = *place;
     problem->text = mr_strdup(text);
+    problem->file = place->file == NULL ? NULL : mr_strdup(place->file);
+    problem->place.file = problem->file; /* the tree may go before its problems are shown */
     if (problem->text == NULL) {
+        mr_free(problem->file);
         problems->is_overflown = true;
         return;
     }

@@ -7,6 +7,7 @@
 
 struct config_problem {
     struct config_place place;
+    char *file; /* what place.file points to */
     char *text;
 };
 

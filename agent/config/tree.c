@@ -261,7 +261,6 @@ static struct node *scalar_of(struct parse *parse, const yaml_event_t *event)
     node->is_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (!node->is_quoted && is_null_text(text)) {
         node->kind = NODE_NULL;
-        return node;
     }
     node->text = mr_strdup(text);
     return node->text == NULL ? NULL : node;

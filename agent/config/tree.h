@@ -22,7 +22,7 @@ struct config_place {
 struct node {
     enum node_kind kind;
     struct config_place place;
-    char *text;          /* SCALAR */
+    char *text;          /* SCALAR, and how a NULL was written */
     bool is_quoted;      /* SCALAR: "5" is a string, 5 may be a number */
     struct node **items; /* LIST: values; MAP: values in order of the file */
     char **keys;         /* MAP */

@@ -1,0 +1,561 @@
+/* The order of things:
+ *
+ *   open:   data directory -> loop and workers -> queue -> flow (lanes, sinks, sources) -> admin
+ * pages -> ready close:  sources -> sinks (what they have begun) -> lanes -> queue -> admin pages
+ * -> the loop stops
+ *
+ *   RUNNING -> STOPPING -> STOPPED; a second signal, or the shutdown time, ends STOPPING at once.
+ * That loses nothing: what was acknowledged to anybody is in the log, and the rest is read again.
+ */
+#include "agent/agent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "agent/admin/admin.h"
+#include "agent/config/config.h"
+#include "agent/flow/flow.h"
+#include "agent/local.h"
+#include "agent/node.h"
+#include "base/core/clock.h"
+#include "base/core/disk.h"
+#include "base/core/logger.h"
+#include "base/core/loop.h"
+#include "base/core/memory.h"
+#include "base/core/metric.h"
+#include "base/core/random.h"
+#include "base/core/workers.h"
+#include "base/net/stream.h"
+#include "queue/queue.h"
+
+enum { AGENT_WORKERS = 2 };
+
+enum agent_stage { AGENT_RUNNING, AGENT_STOPPING, AGENT_STOPPED };
+
+struct agent {
+    const struct config *config;
+    struct mr_disk *disk;
+    struct mr_random *random;
+    struct node_directory directory;
+    bool has_directory;
+    struct mr_loop *loop;
+    struct mr_net *net;
+    struct mr_workers *workers;
+    struct mr_metrics *metrics;
+    struct queue *queue;
+    struct flow *flow;
+    struct admin *admin;
+    enum agent_stage stage;
+    struct mr_signal signals[3];
+    struct mr_timer shutdown_timer;
+    struct mr_timer watchdog_timer;
+    int64_t watchdog_ms;
+    bool is_cut_short;
+};
+
+/* ---- what the queue is told ---- */
+
+static bool is_source_topic(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (strcmp(config->sources[i].topic, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t bound_of(int64_t configured)
+{
+    return configured; /* -1 default, 0 unbounded: the queue knows both */
+}
+
+static void put_fsync(const char *text, struct queue_topic_spec *spec)
+{
+    spec->fsync = -1;
+    spec->fsync_interval_ms = -1;
+    if (text == NULL) {
+        return;
+    }
+    if (strcmp(text, "never") == 0) {
+        spec->fsync = LOG_FSYNC_NEVER;
+    } else if (strcmp(text, "always") == 0) {
+        spec->fsync = LOG_FSYNC_ALWAYS;
+    } else {
+        spec->fsync = LOG_FSYNC_INTERVAL;
+        (void)mr_parse_duration(text, &spec->fsync_interval_ms); /* the checker has seen it */
+    }
+}
+
+static void put_topic(const struct config *config, const char *name, struct queue_topic_spec *spec)
+{
+    const struct config_topic *topic = config_topic_find(config, name);
+
+    *spec = (struct queue_topic_spec){.name = name,
+                                      .is_local = is_source_topic(config, name),
+                                      .partitions = -1,
+                                      .replicas = -1,
+                                      .retention_ms = -1,
+                                      .retention_bytes = -1,
+                                      .segment_size_bytes = -1,
+                                      .segment_age_ms = -1,
+                                      .message_size_bytes_max = -1,
+                                      .when_full = QUEUE_BLOCK,
+                                      .compression = -1};
+    put_fsync(topic == NULL ? NULL : topic->fsync, spec);
+    if (topic == NULL) {
+        return;
+    }
+    spec->partitions = (int32_t)topic->partitions;
+    spec->replicas = (int16_t)topic->replicas;
+    spec->retention_ms = bound_of(topic->retention.time_ms);
+    spec->retention_bytes = bound_of(topic->retention.size_bytes);
+    spec->segment_size_bytes = topic->segment.size_bytes;
+    spec->segment_age_ms = topic->segment.age_ms;
+    spec->message_size_bytes_max = topic->message_size_bytes_max;
+    spec->when_full = topic->when_full;
+    spec->compression = topic->compression;
+}
+
+/* Declared topics, and those of sources that nobody declared. */
+static struct queue_topic_spec *make_topics(const struct config *config, size_t *ret_count)
+{
+    size_t count = 0;
+    struct queue_topic_spec *specs =
+        mr_calloc(config->topic_map.count + config->source_count, sizeof *specs);
+
+    for (size_t i = 0; specs != NULL && i < config->topic_map.count; i++) {
+        put_topic(config, config->topic_map.names[i], &specs[count++]);
+    }
+    for (size_t i = 0; specs != NULL && i < config->source_count; i++) {
+        const char *name = config->sources[i].topic;
+        bool is_known = false;
+        for (size_t j = 0; j < count; j++) {
+            is_known = is_known || strcmp(specs[j].name, name) == 0;
+        }
+        if (!is_known) {
+            put_topic(config, name, &specs[count++]);
+        }
+    }
+    *ret_count = count;
+    return specs;
+}
+
+static int make_listeners(const struct agent *agent, struct queue_listener_spec **ret_specs,
+                          size_t *ret_count, struct mr_error *error)
+{
+    const struct config *config = agent->config;
+    const struct config_listen *listen = config->listen.items;
+    size_t count = config->listen.count;
+    struct queue_listener_spec *specs = mr_calloc(count + 1, sizeof *specs);
+    int rc = specs == NULL ? mr_fail(error, MR_ENOMEM, "listen") : 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        specs[i].inherited_fd = -1;
+        specs[i].connections_max = (int)listen[i].connections_max;
+        rc = mr_address_parse(listen[i].address, 9092, &specs[i].address, error);
+        if (rc == 0 && listen[i].advertise != NULL) {
+            rc = mr_address_parse(listen[i].advertise, 9092, &specs[i].advertise, error);
+        }
+    }
+    if (rc == 0) {
+        specs[count].inherited_fd = -1;
+        specs[count].is_control = true;
+        specs[count].connections_max = 1000;
+        rc = local_address(agent->directory.path, LOCAL_NODE, &specs[count].address, error);
+    }
+    if (rc != 0) {
+        mr_free(specs);
+        return rc;
+    }
+    *ret_specs = specs;
+    *ret_count = count + 1;
+    return 0;
+}
+
+static int open_queue(struct agent *agent, struct mr_error *error)
+{
+    const struct config *config = agent->config;
+    struct queue_listener_spec *listeners = NULL;
+    struct queue_topic_spec *topics;
+    struct queue_config queue_config;
+    size_t listener_count = 0;
+    size_t topic_count = 0;
+    int rc = make_listeners(agent, &listeners, &listener_count, error);
+
+    if (rc != 0) {
+        return rc;
+    }
+    topics = make_topics(config, &topic_count);
+    queue_config = (struct queue_config){
+        .loop = agent->loop,
+        .disk = agent->disk,
+        .net = agent->net,
+        .random = agent->random,
+        .metrics = agent->metrics,
+        .data_directory = agent->directory.path,
+        .node_name = config->node.name,
+        .node_id = (int32_t)config->node.id,
+        .rack = config->node.rack,
+        .disk_limit_bytes = config->disk.limit_bytes,
+        .disk_keep_ms = config->disk.keep_ms,
+        .auto_create_topics = config->broker.auto_create_topics,
+        .default_partitions = (int32_t)config->broker.partitions,
+        .request_size_bytes_max = config->broker.request_size_bytes_max,
+        .memory_limit_bytes = config->broker.memory_bytes,
+        .connection_idle_ms_max = config->broker.idle_ms_max,
+        .listeners = listeners,
+        .listener_count = listener_count,
+        .topics = topics,
+        .topic_count = topic_count,
+    };
+    rc = topics == NULL ? mr_fail(error, MR_ENOMEM, "topics")
+                        : queue_open(&queue_config, &agent->queue, error);
+    mr_free(listeners);
+    mr_free(topics);
+    return rc;
+}
+
+static int open_flow(struct agent *agent, struct mr_error *error)
+{
+    const struct flow_env env = {.config = agent->config,
+                                 .queue = agent->queue,
+                                 .loop = agent->loop,
+                                 .disk = agent->disk,
+                                 .net = agent->net,
+                                 .random = agent->random,
+                                 .workers = agent->workers,
+                                 .metrics = agent->metrics,
+                                 .node_uuid = agent->directory.uuid,
+                                 .lineage_uuid = agent->directory.lineage_uuid,
+                                 .is_node_cloned = agent->directory.is_cloned};
+
+    return flow_open(&env, &agent->flow, error);
+}
+
+/* ---- stopping ---- */
+
+static void on_queue_closed(void *owner)
+{
+    struct agent *agent = owner;
+
+    agent->queue = NULL;
+    agent->stage = AGENT_STOPPED;
+    mr_loop_stop(agent->loop);
+}
+
+static void on_flow_closed(void *owner)
+{
+    struct agent *agent = owner;
+
+    agent->flow = NULL;
+    if (agent->queue == NULL) {
+        on_queue_closed(agent);
+    } else {
+        queue_close(agent->queue, on_queue_closed, agent);
+    }
+}
+
+static void agent_stop(struct agent *agent)
+{
+    agent->stage = AGENT_STOPPING;
+    (void)sd_notify(0, "STOPPING=1");
+    if (mr_timer_start(&agent->shutdown_timer, agent->config->shutdown_ms) != 0) {
+        mr_warn("closing has no time limit: no memory for a timer");
+    }
+    if (agent->flow == NULL) {
+        on_flow_closed(agent);
+    } else {
+        flow_close(agent->flow, on_flow_closed, agent);
+    }
+}
+
+static void on_shutdown_time(struct mr_timer *timer)
+{
+    struct agent *agent = timer->owner;
+
+    mr_warn("closing takes too long and is cut short; what is acknowledged is in the log");
+    agent->is_cut_short = true;
+    mr_loop_stop(agent->loop);
+}
+
+static void on_signal(struct mr_signal *signal, int number)
+{
+    struct agent *agent = signal->owner;
+
+    if (number == SIGHUP) {
+        mr_warn("this version does not reload; restart it to change its configuration");
+        return;
+    }
+    if (agent->stage == AGENT_RUNNING) {
+        mr_info("stopping", KV_STR("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
+        agent_stop(agent);
+    } else {
+        on_shutdown_time(&agent->shutdown_timer);
+    }
+}
+
+static void on_watchdog(struct mr_timer *timer)
+{
+    struct agent *agent = timer->owner;
+
+    (void)sd_notify(0, "WATCHDOG=1");
+    (void)mr_timer_start(timer, agent->watchdog_ms);
+}
+
+/* ---- admin ---- */
+
+static bool put_health(int rc, const struct mr_error *error, char *text, size_t size)
+{
+    if (rc != 0) {
+        (void)snprintf(text, size, "%s", error->text);
+    }
+    return rc == 0;
+}
+
+static bool check_queue(void *owner, char *text, size_t size)
+{
+    const struct agent *agent = owner;
+    struct mr_error error = {0};
+
+    return put_health(agent->queue == NULL ? mr_fail_text(&error, MR_ECANCELED, "closing")
+                                           : queue_health(agent->queue, &error),
+                      &error, text, size);
+}
+
+static bool check_flow(void *owner, char *text, size_t size)
+{
+    const struct agent *agent = owner;
+    struct mr_error error = {0};
+
+    return put_health(agent->flow == NULL ? 0 : flow_health(agent->flow, &error), &error, text,
+                      size);
+}
+
+typedef void (*page_cb)(struct flow *flow, struct mr_json *json);
+
+static int put_page(const struct agent *agent, page_cb page, struct mr_json *json,
+                    struct mr_error *error)
+{
+    if (agent->flow == NULL || agent->stage != AGENT_RUNNING) {
+        return mr_fail_text(error, MR_EAGAIN, "this node is starting or closing");
+    }
+    page(agent->flow, json);
+    return 0;
+}
+
+static int page_files(void *owner, struct mr_http_exchange *exchange, struct mr_json *json,
+                      struct mr_error *error)
+{
+    (void)exchange;
+    return put_page(owner, flow_files_json, json, error);
+}
+
+static int page_sinks(void *owner, struct mr_http_exchange *exchange, struct mr_json *json,
+                      struct mr_error *error)
+{
+    (void)exchange;
+    return put_page(owner, flow_sinks_json, json, error);
+}
+
+static int page_ledger(void *owner, struct mr_http_exchange *exchange, struct mr_json *json,
+                       struct mr_error *error)
+{
+    (void)exchange;
+    return put_page(owner, flow_ledger_json, json, error);
+}
+
+static bool is_ready(void *owner)
+{
+    return ((const struct agent *)owner)->stage == AGENT_RUNNING;
+}
+
+static int open_admin(struct agent *agent, struct mr_error *error)
+{
+    const struct admin_route routes[] = {
+        {.method = "GET",
+         .path = "/files",
+         .handler = page_files,
+         .owner = agent,
+         .help = "The files that are read: path, identity, position, size, state."},
+        {.method = "GET",
+         .path = "/sinks",
+         .handler = page_sinks,
+         .owner = agent,
+         .help = "The sinks: state, last error, position and lag of each partition."},
+        {.method = "GET",
+         .path = "/ledger",
+         .handler = page_ledger,
+         .owner = agent,
+         .help = "The books: what came in, went out, is queued, was dropped and why."},
+    };
+    struct mr_address address;
+    int rc = local_address(agent->directory.path, LOCAL_ADMIN, &address, error);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const struct admin_config config = {.loop = agent->loop,
+                                        .net = agent->net,
+                                        .metrics = agent->metrics,
+                                        .socket_path = address.host,
+                                        .address = agent->config->admin.address,
+                                        .is_insecure = agent->config->admin.is_insecure,
+                                        .is_ready = is_ready,
+                                        .owner = agent};
+    rc = admin_open(&config, &agent->admin, error);
+    for (size_t i = 0; rc == 0 && i < sizeof routes / sizeof routes[0]; i++) {
+        rc = admin_add_route(agent->admin, &routes[i]);
+    }
+    if (rc == 0) {
+        rc = admin_add_check(agent->admin, "queue", check_queue, agent);
+    }
+    if (rc == 0) {
+        rc = admin_add_check(agent->admin, "flow", check_flow, agent);
+    }
+    return rc;
+}
+
+/* ---- open, run, free ---- */
+
+static int open_ground(struct agent *agent, struct mr_error *error)
+{
+    int rc = node_directory_open(agent->disk, agent->random, agent->config->node.data,
+                                 &agent->directory, error);
+
+    if (rc != 0) {
+        return rc;
+    }
+    agent->has_directory = true;
+    rc = mr_loop_new(mr_clock_system(), &agent->loop, error);
+    if (rc != 0) {
+        return rc;
+    }
+    mr_timer_init(&agent->shutdown_timer, agent->loop, on_shutdown_time, agent);
+    mr_timer_init(&agent->watchdog_timer, agent->loop, on_watchdog, agent);
+    agent->metrics = mr_metrics_new();
+    rc = mr_net_new(agent->loop, agent->metrics, &agent->net);
+    if (rc == 0) {
+        rc = mr_workers_new(agent->loop, "worker", AGENT_WORKERS, &agent->workers);
+    }
+    return rc == 0 && agent->metrics != NULL ? 0 : mr_fail(error, MR_ENOMEM, "start");
+}
+
+static int open_signals(struct agent *agent)
+{
+    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
+    int rc = 0;
+
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = mr_signal_start(&agent->signals[i], agent->loop, numbers[i], on_signal, agent);
+    }
+    return rc;
+}
+
+static void start_watchdog(struct agent *agent)
+{
+    uint64_t interval_us = 0;
+
+    if (sd_watchdog_enabled(0, &interval_us) > 0) {
+        agent->watchdog_ms = (int64_t)(interval_us / 1000 / 3);
+        on_watchdog(&agent->watchdog_timer);
+    }
+}
+
+/* Whatever was opened before a failure is closed in the same order as at the end. */
+static void abandon(struct agent *agent)
+{
+    if (agent->loop != NULL && (agent->flow != NULL || agent->queue != NULL)) {
+        agent_stop(agent);
+        if (agent->stage != AGENT_STOPPED) {
+            mr_loop_run(agent->loop);
+        }
+    }
+    agent_free(agent);
+}
+
+int agent_open(const struct config *config, struct agent **ret_agent, struct mr_error *error)
+{
+    struct agent *agent = mr_calloc(1, sizeof *agent);
+    int rc;
+
+    if (agent == NULL) {
+        return mr_fail(error, MR_ENOMEM, "start");
+    }
+    agent->config = config;
+    agent->disk = mr_disk_system();
+    agent->random = mr_random_system();
+    rc = open_ground(agent, error);
+    if (rc == 0) {
+        rc = open_queue(agent, error);
+    }
+    if (rc == 0) {
+        rc = open_flow(agent, error);
+    }
+    if (rc == 0) {
+        rc = open_admin(agent, error);
+    }
+    if (rc == 0) {
+        rc = open_signals(agent);
+    }
+    if (rc != 0) {
+        abandon(agent);
+        return rc;
+    }
+    *ret_agent = agent;
+    return 0;
+}
+
+int agent_run(struct agent *agent)
+{
+    const struct config *config = agent->config;
+
+    queue_start(agent->queue);
+    local_link(config->node.run_directory, config->node.name, agent->directory.path);
+    start_watchdog(agent);
+    (void)sd_notify(0, "READY=1");
+    mr_info("ready", KV_STR("node", config->node.name), KV_STR("data", agent->directory.path),
+            KV_STR("version", MR_VERSION), KV_STR("cluster", queue_cluster_id(agent->queue)));
+    mr_loop_run(agent->loop);
+    local_unlink(config->node.run_directory, config->node.name);
+    if (agent->is_cut_short) {
+        return MR_ETIMEDOUT;
+    }
+    mr_info("stopped", KV_STR("node", config->node.name));
+    return 0;
+}
+
+void agent_free(struct agent *agent)
+{
+    if (agent == NULL) {
+        return;
+    }
+    if (agent->is_cut_short) {
+        return; /* the process ends with everything still open, as after a kill */
+    }
+    admin_close(agent->admin);
+    for (int i = 0; i < 3; i++) {
+        mr_signal_stop(&agent->signals[i]);
+    }
+    if (agent->loop != NULL) {
+        mr_timer_stop(&agent->shutdown_timer);
+        mr_timer_stop(&agent->watchdog_timer);
+    }
+    if (agent->workers != NULL) {
+        mr_workers_free(agent->workers);
+    }
+    if (agent->net != NULL) {
+        mr_net_free(agent->net);
+    }
+    mr_metrics_free(agent->metrics);
+    if (agent->loop != NULL) {
+        mr_loop_free(agent->loop);
+    }
+    if (agent->has_directory) {
+        node_directory_close(agent->disk, &agent->directory);
+    }
+    mr_free(agent);
+}
