@@ -11,11 +11,13 @@ typedef llhttp_t raw_parser;
 #define method_name(parser)       llhttp_method_name((llhttp_method_t)(parser)->method)
 #define should_keep_alive(parser) (llhttp_should_keep_alive(parser) != 0)
 #define PAUSE(parser)             HPE_PAUSED
+#define HAS_LENGTH                F_CONTENT_LENGTH
 #else
 typedef http_parser raw_parser;
 #define method_name(parser)       http_method_str((enum http_method)(parser)->method)
 #define should_keep_alive(parser) (http_should_keep_alive(parser) != 0)
 #define PAUSE(parser)             (http_parser_pause((parser), 1), 0)
+#define HAS_LENGTH                F_CONTENTLENGTH
 #endif
 
 static int keep(struct http_parse *parse, int code)
@@ -48,7 +50,7 @@ static int on_header_value(raw_parser *parser, const char *data, size_t size)
 static int on_headers_complete(raw_parser *parser)
 {
     struct http_parse *parse = parser->data;
-    bool has_length = (parser->flags & F_CONTENTLENGTH) != 0;
+    bool has_length = (parser->flags & HAS_LENGTH) != 0;
 
     parser->upgrade = 0;
     parse->method = method_name(parser);
