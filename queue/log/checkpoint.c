@@ -140,6 +140,19 @@ static int decode(const uint8_t *data, size_t size, struct checkpoint *ret_check
     return 0;
 }
 
+int checkpoint_read(struct mr_disk *disk, const char *path, struct checkpoint *ret_checkpoint)
+{
+    char *data = NULL;
+    size_t size = 0;
+    int rc = mr_disk_read_file(disk, path, CHECKPOINT_FILE_MAX, &data, &size, NULL);
+
+    if (rc == 0) {
+        rc = decode((const uint8_t *)data, size, ret_checkpoint);
+        mr_free(data);
+    }
+    return rc;
+}
+
 int checkpoint_load(struct mr_disk *disk, const char *directory, struct checkpoint *ret_checkpoint,
                     int *ret_damaged)
 {
@@ -150,16 +163,10 @@ int checkpoint_load(struct mr_disk *disk, const char *directory, struct checkpoi
     for (uint64_t slot = 0; slot < 2; slot++) {
         struct checkpoint found;
         char path[LOG_PATH_SIZE];
-        char *data = NULL;
-        size_t size = 0;
         int rc;
 
         slot_path(directory, slot, path);
-        rc = mr_disk_read_file(disk, path, CHECKPOINT_FILE_MAX, &data, &size, NULL);
-        if (rc == 0) {
-            rc = decode((const uint8_t *)data, size, &found);
-            mr_free(data);
-        }
+        rc = checkpoint_read(disk, path, &found);
         if (rc == MR_ENOENT) {
             continue;
         }

@@ -166,31 +166,33 @@ static int load_times(const uint8_t *data, size_t size, struct segment_index *in
     return 0;
 }
 
-int index_load(struct mr_disk *disk, const char *index_path, const char *time_path,
-               int64_t segment_size_bytes, struct segment_index *index)
+int index_load_one(struct mr_disk *disk, const char *path, bool is_time, int64_t segment_size_bytes,
+                   struct segment_index *index)
 {
     char *data = NULL;
     size_t size = 0;
     int rc;
 
-    index_clear(index);
-    rc = mr_disk_read_file(disk, index_path, INDEX_FILE_MAX, &data, &size, NULL);
+    rc = mr_disk_read_file(disk, path, INDEX_FILE_MAX, &data, &size, NULL);
     if (rc != 0) {
         return rc == MR_ETOOLARGE ? MR_ECORRUPT : rc;
     }
-    rc = load_offsets((const uint8_t *)data, size, segment_size_bytes, index);
+    rc = is_time ? load_times((const uint8_t *)data, size, index)
+                 : load_offsets((const uint8_t *)data, size, segment_size_bytes, index);
     mr_free(data);
-    if (rc != 0) {
-        goto clear;
+    return rc;
+}
+
+int index_load(struct mr_disk *disk, const char *index_path, const char *time_path,
+               int64_t segment_size_bytes, struct segment_index *index)
+{
+    int rc;
+
+    index_clear(index);
+    rc = index_load_one(disk, index_path, false, segment_size_bytes, index);
+    if (rc == 0) {
+        rc = index_load_one(disk, time_path, true, segment_size_bytes, index);
     }
-    rc = mr_disk_read_file(disk, time_path, INDEX_FILE_MAX, &data, &size, NULL);
-    if (rc != 0) {
-        rc = rc == MR_ETOOLARGE ? MR_ECORRUPT : rc;
-        goto clear;
-    }
-    rc = load_times((const uint8_t *)data, size, index);
-    mr_free(data);
-clear:
     if (rc != 0) {
         index_clear(index);
     }

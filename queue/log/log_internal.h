@@ -84,6 +84,9 @@ size_t index_find_time(const struct segment_index *index, int64_t timestamp_ms);
 /* MR_ENOENT, MR_ECORRUPT (sizes or order are wrong), or an error of the disk. */
 int index_load(struct mr_disk *disk, const char *index_path, const char *time_path,
                int64_t segment_size_bytes, struct segment_index *index);
+/* One of the two, without clearing the other. */
+int index_load_one(struct mr_disk *disk, const char *path, bool is_time, int64_t segment_size_bytes,
+                   struct segment_index *index);
 int index_store(struct mr_disk *disk, const char *index_path, const char *time_path,
                 const struct segment_index *index);
 int64_t index_stored_bytes(const struct segment_index *index);
@@ -287,6 +290,7 @@ struct checkpoint {
 /* The newer of two files that is whole; MR_ENOENT if none is. */
 int checkpoint_load(struct mr_disk *disk, const char *directory, struct checkpoint *ret_checkpoint,
                     int *ret_damaged);
+int checkpoint_read(struct mr_disk *disk, const char *path, struct checkpoint *ret_checkpoint);
 void checkpoint_done(struct checkpoint *checkpoint);
 /* The bytes of one, for the writer; NULL without memory. */
 struct mr_buf *checkpoint_encode(const struct checkpoint *checkpoint);
