@@ -48,6 +48,7 @@ struct system_listener {
     struct mr_listen_options options;
     mr_listener_cb cb;
     void *owner;
+    char name[MR_ADDRESS_TEXT_SIZE];                      /* as it was asked for */
     char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* of our own file, or empty */
     dev_t device;
     ino_t inode;
@@ -177,7 +178,7 @@ static void take_connection(struct system_listener *self, int fd)
 
 static void rest_a_while(struct system_listener *self, int error_number)
 {
-    mr_warn("accepting pauses", KV_STR("listener", self->path),
+    mr_warn("accepting pauses", KV_STR("listener", self->name),
             KV_STR("reason", strerror(error_number)));
     net_count(self->net, NET_ACCEPT_PAUSES, 1);
     if (error_number == EMFILE || error_number == ENFILE) {
@@ -482,6 +483,7 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
         return mr_fail(error, MR_ENOMEM, "listen on %s", text);
     }
     self->listener.ops = &system_listener_ops;
+    memcpy(self->name, text, sizeof self->name);
     self->net = net;
     self->fd = -1;
     self->options = with_defaults(options);
