@@ -181,10 +181,12 @@ static void on_topic(void *owner, const char *topic, int32_t partitions, bool is
     struct drain *drain = owner;
 
     (void)is_local;
-    for (int32_t i = 0; i < partitions; i++) {
-        if (part_find(drain, topic, i) == NULL && part_open(drain, topic, i) != 0) {
-            mr_error("a partition cannot be read by the sink", KV_STR("sink", drain->config.id),
-                     KV_STR("topic", topic), KV_I64("partition", i));
+    for (int32_t i = 0; i < partitions && !drain->is_closing; i++) {
+        struct mr_error error = {0};
+        if (part_find(drain, topic, i) == NULL && part_open(drain, topic, i, &error) != 0) {
+            mr_error("a partition cannot be read by the sink until the next start",
+                     KV_STR("sink", drain->config.id), KV_STR("topic", topic),
+                     KV_I64("partition", i), KV_STR("reason", error.text));
         }
     }
 }
@@ -267,11 +269,6 @@ static int open_sink(struct drain *drain, struct mr_error *error)
     return config->type->open(drain->sink, error);
 }
 
-static void on_failed_open_closed(void *owner)
-{
-    drain_free(owner);
-}
-
 int drain_open(const struct drain_config *config, struct drain **ret_drain, struct mr_error *error)
 {
     struct drain *drain = mr_calloc(1, sizeof *drain);
@@ -288,20 +285,14 @@ int drain_open(const struct drain_config *config, struct drain **ret_drain, stru
     drain->metrics =
         mr_metric_set_new(config->metrics, drain_metrics, DRAIN_METRIC_COUNT, &config->id, 1);
     rc = mr_codec_context_new(&drain->codecs);
-    if (rc == 0) {
-        rc = open_sink(drain, error);
+    if (rc == 0) { /* first: the sink may ask for its state while it opens; nothing is read yet */
+        rc = queue_watch_topics(config->queue, config->topics->items, config->topics->count,
+                                on_topic, drain, &drain->watch);
     }
+    rc = rc == 0 ? open_sink(drain, error) : mr_fail(error, rc, "topics");
     if (rc != 0) {
         (void)mr_error_context(error, "sink '%s'", config->id);
         drain_free(drain);
-        return rc;
-    }
-    rc = queue_watch_topics(config->queue, config->topics->items, config->topics->count, on_topic,
-                            drain, &drain->watch);
-    if (rc != 0) {
-        (void)mr_fail(error, rc, "sink '%s': topics", config->id);
-        drain->is_closing = true;
-        config->type->close(drain->sink, on_failed_open_closed, drain);
         return rc;
     }
     *ret_drain = drain;

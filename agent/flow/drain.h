@@ -38,7 +38,8 @@ void drain_close(struct drain *drain, void (*done)(void *owner), void *owner);
 const char *drain_id(const struct drain *drain);
 
 /* One row per partition, for the ledger and `millrace sinks`. Of the records from `origin` (where
- * the sink first stood) on: end - origin = delivered + queued + skipped + lost_here + dead. */
+ * the sink first stood) on: end - origin = delivered + queued + skipped + dead, at all
+ * times: what is answered counts when all before it is answered too. */
 struct drain_row {
     const char *topic;
     int32_t partition;

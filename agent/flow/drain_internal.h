@@ -63,7 +63,7 @@ void drain_succeeded(struct drain *drain);
 
 /* ---- part.c ---- */
 
-int part_open(struct drain *drain, const char *topic, int32_t partition);
+int part_open(struct drain *drain, const char *topic, int32_t partition, struct mr_error *error);
 struct part *part_find(struct drain *drain, const char *topic, int32_t partition);
 struct part *part_of(struct mr_link *link);
 /* Reads and writes as much as may be under way. */
@@ -81,8 +81,9 @@ void part_free(struct part *part);
 
 /* ---- dead_letters.c ---- */
 
-/* Appends the records to the topic __dlq.<sink>, with the reason in headers; done exactly once,
- * later, when they are in the log (rc 0) or cannot be. */
+/* Appends the records to the topic __dlq.<sink>, with the reason in headers, in as many batches as
+ * it takes; done exactly once, later, when all are in the log (rc 0) or one cannot be. The records
+ * must live until then. If it returns an error, done is not called. */
 int dead_letters_put(struct drain *drain, const char *topic, int32_t partition,
                      const struct sink_record *records, size_t count, const char *reason,
                      void (*done)(void *owner, int rc), void *owner);

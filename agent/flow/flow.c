@@ -242,6 +242,11 @@ void flow_close(struct flow *flow, void (*done)(void *owner), void *owner)
 {
     flow->closed = done;
     flow->closed_owner = owner;
+    for (size_t i = 0; i < flow->topic_count; i++) {
+        for (int32_t j = 0; j < flow->topics[i].lane_count; j++) {
+            lane_end(flow->topics[i].lanes[j]); /* a full disk keeps nobody from stopping */
+        }
+    }
     flow->stage = STAGE_INTAKES;
     close_stage(flow);
 }

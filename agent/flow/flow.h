@@ -28,6 +28,7 @@ struct flow_env {
     bool is_node_cloned;
 };
 
+/* On failure too *ret_flow is set, unless it is NULL: what was opened is closed with flow_close. */
 int flow_open(const struct flow_env *env, struct flow **ret_flow, struct mr_error *error);
 /* Sources first, then sinks (which finish what they have begun), then the lanes with their
  * checkpoints; done later. */

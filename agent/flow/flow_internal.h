@@ -1,4 +1,4 @@
-/* The inside of a flow, for flow.c and ledger.c. */
+/* The inside of a flow, for flow.c and pages.c. */
 #ifndef AGENT_FLOW_FLOW_INTERNAL_H
 #define AGENT_FLOW_FLOW_INTERNAL_H
 

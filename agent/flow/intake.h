@@ -44,7 +44,5 @@ void intake_ready(struct intake *intake);
 const char *intake_id(const struct intake *intake);
 const struct source_type *intake_type(const struct intake *intake);
 void intake_status(struct intake *intake, source_status_cb cb, void *owner);
-/* Events taken from the source that are neither in the log nor dropped yet. */
-int64_t intake_pending_events(const struct intake *intake);
 
 #endif

@@ -1,17 +1,21 @@
 /* How things go, in order:
  *
  * 1. A batch comes in; if nothing waits before it, it goes to the log at once.
- * 2. The log answers in order. Taken: its mr.pos goes into the table, done(APPENDED).
+ * 2. The log answers in order. Taken: its mr.pos goes into the table, done(APPENDED). Without
+ * memory for that, the batch stays first in the list, and is tried again: the table never leaves
+ * one out.
  * 3. Refused for room (disk.limit or the disk itself): the lane stops. `block` waits for room (the
  * log says when; the disk is asked again every LANE_RETRY_MS). `drop_oldest` drops segments until
  * the batch fits. `drop_new` gives it up: its events are counted, and what it said about positions
  * goes back to its source, which sends it with the next batch.
  * 4. Refused for good (the disk failed under the log): the lane stays stopped and says so; nothing
  * is lost, as the positions have not moved.
+ * 5. The node stops (lane_end): what is refused, and all behind it, is cancelled.
  *
  * A checkpoint holds the table as of some offset, so it is only written once the log is on the
  * platter up to there: otherwise a power loss could leave positions without their lines. Two slots
- * are written in turn; a start takes the newest one that is whole and not ahead of the log. */
+ * are written in turn; a start takes the newest one that is whole and not ahead of the log. A disk
+ * without any room gets the older slot back first, as deleting segments waits for a checkpoint. */
 #include "agent/flow/lane.h"
 
 #include <string.h>
@@ -29,6 +33,7 @@ enum {
     LANE_IN_FLIGHT = 4,
     LANE_RETRY_MS = 250,
     LANE_CHECKPOINT_MS = 30000,
+    LANE_CHECKPOINT_SOON_MS = 1000,
     LANE_CHECKPOINT_OFFSETS = 1000000, /* replayed at most, about, after a crash */
     LANE_CHECKPOINT_SIZE_MAX = 256 << 20,
     LANE_BATCH_SIZE_MAX = 128 << 20,
@@ -42,10 +47,15 @@ struct lane {
     int32_t partition;
     enum queue_when_full when_full;
     struct queue_producer *producer;
-    struct mr_link batches; /* submitted ones first, then those that wait */
+    struct mr_link batches; /* done ones first, then submitted ones, then those that wait */
     int in_flight;
-    int refused; /* code of the batch that stopped the lane; 0: it runs */
+    int refused;          /* code of the batch that stopped the lane; 0: it runs */
+    bool is_refusal_told; /* false: the first that waits was refused inside of a call */
+    bool is_troubled;     /* the log was told of; once until it works again */
+    int64_t drops;        /* events dropped since then */
+    bool is_ending;
     struct mr_timer retry_timer;
+    struct mr_task retry_task;
     struct mr_task pump_task;
     struct positions positions;
     bool is_closing;
@@ -58,6 +68,8 @@ struct lane {
     struct mr_bytes checkpoint_bytes;
     char *checkpoint_paths[2];
     uint64_t checkpoint_generation;
+    bool is_checkpoint_troubled;
+    bool is_last_checkpoint_tried;
     int64_t checkpoint_offset;         /* durable */
     int64_t checkpoint_offset_writing; /* being written */
     int checkpoint_rc;
@@ -94,11 +106,6 @@ int lane_state(const struct lane *lane)
     return lane->refused;
 }
 
-void lane_touch(struct lane *lane)
-{
-    lane->positions.is_dirty = true;
-}
-
 /* ---- batches ---- */
 
 static struct lane_batch *batch_of(struct mr_link *link)
@@ -108,30 +115,84 @@ static struct lane_batch *batch_of(struct mr_link *link)
 
 bool lane_is_blocked(const struct lane *lane)
 {
-    /* One batch may wait behind the full window, so that the log never runs dry. */
-    return lane->refused != 0 || lane->is_closing || lane->in_flight >= LANE_IN_FLIGHT;
+    bool is_one_waiting =
+        !mr_list_is_empty(&lane->batches) && batch_of(lane->batches.previous)->state == LANE_WAITS;
+
+    return lane->refused != 0 || lane->is_closing || lane->in_flight >= LANE_IN_FLIGHT ||
+           is_one_waiting;
 }
 
-static void batch_finish(struct lane_batch *batch, enum lane_outcome outcome)
+static struct lane_batch *first_waiting(const struct lane *lane)
 {
-    mr_list_remove(&batch->link);
-    mr_buf_unref(batch->data);
-    batch->data = NULL;
-    batch->done(batch, outcome); /* pos is released by the owner, who may want it back */
+    mr_list_each(&lane->batches, link, next)
+    {
+        if (batch_of(link)->state == LANE_WAITS) {
+            return batch_of(link);
+        }
+    }
+    return NULL;
 }
 
-static void batch_appended(struct lane *lane, struct lane_batch *batch)
+static void retry_in(struct lane *lane, int64_t delay_ms)
 {
-    int rc = positions_apply(&lane->positions, batch->pos->data, batch->pos->size_bytes,
-                             batch->events, batch->append.next_offset);
+    if (mr_timer_start(&lane->retry_timer, delay_ms) != 0) {
+        mr_task_post(&lane->retry_task); /* no memory for a timer: without a pause then */
+    }
+}
 
-    if (rc != 0) { /* the log has it all the same: the next start replays it */
-        mr_error("positions could not be kept in memory", KV_STR("topic", lane->topic), KV_ERR(rc));
+static void trouble_over(struct lane *lane)
+{
+    if (lane->is_troubled) {
+        mr_info("the log takes records again", KV_STR("topic", lane->topic),
+                KV_I64("partition", lane->partition), KV_I64("dropped_events", lane->drops));
     }
-    batch_finish(batch, LANE_APPENDED);
-    if (lane->positions.offset - lane->checkpoint_offset > LANE_CHECKPOINT_OFFSETS) {
-        checkpoint_start(lane);
+    lane->is_troubled = false;
+    lane->drops = 0;
+}
+
+/* Done ones go back to their owners, in order. */
+static void lane_settle(struct lane *lane)
+{
+    while (!mr_list_is_empty(&lane->batches)) {
+        struct lane_batch *batch = batch_of(lane->batches.next);
+        if (batch->state != LANE_IS_DONE) {
+            return;
+        }
+        if (batch->outcome == LANE_APPENDED) {
+            int rc = positions_apply(&lane->positions, batch->pos->data, batch->pos->size_bytes,
+                                     batch->events, batch->append.next_offset);
+            if (rc == MR_ENOMEM) {
+                retry_in(lane, LANE_RETRY_MS);
+                return;
+            }
+            mr_assert(rc == 0); /* we have encoded it */
+            trouble_over(lane);
+        }
+        mr_list_remove(&batch->link);
+        mr_buf_unref(batch->data);
+        batch->data = NULL;
+        batch->done(batch, batch->outcome); /* pos is the owner's, who may want it back */
     }
+}
+
+static void batch_finish(struct lane *lane, struct lane_batch *batch, enum lane_outcome outcome)
+{
+    batch->state = LANE_IS_DONE;
+    batch->outcome = outcome;
+    lane_settle(lane);
+}
+
+static void cancel_waiting(struct lane *lane)
+{
+    mr_list_each(&lane->batches, link, next)
+    {
+        struct lane_batch *batch = batch_of(link);
+        if (batch->state == LANE_WAITS) {
+            batch->state = LANE_IS_DONE;
+            batch->outcome = LANE_CANCELED;
+        }
+    }
+    lane_settle(lane);
 }
 
 static void drop_oldest(struct lane *lane)
@@ -139,37 +200,52 @@ static void drop_oldest(struct lane *lane)
     int64_t records = 0;
     int rc = queue_producer_drop_oldest(lane->producer, &records);
 
-    if (rc != 0 && rc != MR_EAGAIN) {
-        mr_warn("there is nothing left to drop, so the source waits", KV_STR("topic", lane->topic),
-                KV_ERR(rc));
-    } else if (records > 0) {
+    if (rc == 0 && records > 0) {
         mr_warn("the oldest records were dropped to make room", KV_STR("topic", lane->topic),
                 KV_I64("records_unread", records));
     }
-    if (mr_timer_start(&lane->retry_timer, rc == 0 ? 0 : LANE_RETRY_MS) != 0) {
-        mr_task_post(&lane->pump_task);
-    }
+    retry_in(lane, rc == 0 ? 0 : LANE_RETRY_MS);
 }
 
-static void lane_refused(struct lane *lane, struct lane_batch *batch, int rc)
+static void tell_trouble(struct lane *lane, int rc)
 {
+    static const char *const consequences[] = {[QUEUE_BLOCK] = "the source waits",
+                                               [QUEUE_DROP_OLDEST] = "the oldest segments go",
+                                               [QUEUE_DROP_NEW] = "new events are dropped"};
     bool is_room = rc == MR_EFULL || rc == MR_ENOSPC;
 
-    if (lane->refused == 0) {
-        mr_warn("the log takes nothing more; the source waits", KV_STR("topic", lane->topic),
-                KV_I64("partition", lane->partition), KV_ERR(rc));
+    if (!lane->is_troubled) {
+        mr_warn("the log takes nothing more", KV_STR("topic", lane->topic),
+                KV_I64("partition", lane->partition), KV_ERR(rc),
+                KV_STR("consequence", consequences[is_room ? lane->when_full : QUEUE_BLOCK]));
     }
-    batch->is_submitted = false;
+    lane->is_troubled = true;
+}
+
+/* The first batch that waits was refused. */
+static void lane_refused(struct lane *lane, int rc)
+{
+    struct lane_batch *batch = first_waiting(lane);
+    bool is_room = rc == MR_EFULL || rc == MR_ENOSPC;
+
+    lane->is_refusal_told = true;
+    if (lane->is_ending || lane->is_closing) {
+        lane->refused = 0;
+        cancel_waiting(lane);
+        return;
+    }
+    tell_trouble(lane, rc);
     if (is_room && lane->when_full == QUEUE_DROP_NEW) {
         lane->refused = 0;
-        batch_finish(batch, LANE_DROPPED);
+        lane->drops += batch->events;
+        batch_finish(lane, batch, LANE_DROPPED);
         return;
     }
     lane->refused = rc;
     if (is_room && lane->when_full == QUEUE_DROP_OLDEST) {
         drop_oldest(lane);
     } else {
-        (void)mr_timer_start(&lane->retry_timer, LANE_RETRY_MS);
+        retry_in(lane, LANE_RETRY_MS);
     }
 }
 
@@ -180,16 +256,19 @@ static void on_appended(struct queue_append *append)
 
     lane->in_flight--;
     if (append->rc == 0) {
-        batch_appended(lane, batch);
-    } else if (lane->is_closing) {
-        batch_finish(batch, LANE_CANCELED);
+        batch_finish(lane, batch, LANE_APPENDED);
+        if (lane->positions.offset - lane->checkpoint_offset > LANE_CHECKPOINT_OFFSETS) {
+            checkpoint_start(lane);
+        }
     } else {
-        lane_refused(lane, batch, append->rc);
+        batch->state = LANE_WAITS; /* what came behind it was not submitted, so it is the first */
+        lane_refused(lane, append->rc);
     }
     mr_task_post(&lane->pump_task);
 }
 
-/* False: nothing more can be submitted now. */
+/* False: nothing more can be submitted now. Calls back nobody: what is decided here is told later.
+ */
 static bool batch_submit(struct lane *lane, struct lane_batch *batch)
 {
     int rc;
@@ -204,10 +283,12 @@ static bool batch_submit(struct lane *lane, struct lane_batch *batch)
         return false; /* the next answer pumps */
     }
     if (rc != 0) {
-        lane_refused(lane, batch, rc);
+        lane->refused = rc;
+        lane->is_refusal_told = false;
+        mr_task_post(&lane->pump_task);
         return false;
     }
-    batch->is_submitted = true;
+    batch->state = LANE_SUBMITTED;
     lane->in_flight++;
     if (batch->append.rc != 0) {
         lane->refused = batch->append.rc; /* its callback decides; nothing overtakes it */
@@ -216,19 +297,22 @@ static bool batch_submit(struct lane *lane, struct lane_batch *batch)
     return true;
 }
 
+static void submit_waiting(struct lane *lane)
+{
+    struct lane_batch *batch;
+
+    while (lane->refused == 0 && lane->in_flight < LANE_IN_FLIGHT &&
+           (batch = first_waiting(lane)) != NULL && batch_submit(lane, batch)) {
+    }
+}
+
 static void lane_pump(struct lane *lane)
 {
-    if (!lane->is_closing && lane->refused == 0) {
-        mr_list_each(&lane->batches, link, next)
-        {
-            struct lane_batch *batch = batch_of(link);
-            if (batch->is_submitted) {
-                continue;
-            }
-            if (lane->in_flight >= LANE_IN_FLIGHT || !batch_submit(lane, batch)) {
-                break;
-            }
-        }
+    if (lane->refused != 0 && !lane->is_refusal_told && lane->in_flight == 0) {
+        lane_refused(lane, lane->refused);
+    }
+    if (!lane->is_closing) {
+        submit_waiting(lane);
     }
     if (!lane_is_blocked(lane)) {
         lane->env.on_ready(lane->env.owner);
@@ -243,13 +327,13 @@ static void on_pump(struct mr_task *task)
     lane_pump(task->owner);
 }
 
-/* Time, or the log, says that there may be room again. */
+/* Time, or the log, says that there may be room, or memory, again. */
 static void lane_retry(struct lane *lane)
 {
-    if (lane->refused == 0 || lane->in_flight > 0) {
-        return;
+    lane_settle(lane);
+    if (lane->in_flight == 0 && lane->is_refusal_told) {
+        lane->refused = 0;
     }
-    lane->refused = 0;
     lane_pump(lane);
 }
 
@@ -258,28 +342,36 @@ static void on_retry(struct mr_timer *timer)
     lane_retry(timer->owner);
 }
 
+static void on_retry_task(struct mr_task *task)
+{
+    lane_retry(task->owner);
+}
+
 static void on_space(void *owner)
 {
     struct lane *lane = owner;
 
-    if (lane->refused != 0 && mr_timer_start(&lane->retry_timer, 0) != 0) {
-        lane_retry(lane);
+    if (lane->refused != 0) {
+        retry_in(lane, 0);
     }
 }
 
 void lane_append(struct lane *lane, struct lane_batch *batch)
 {
-    bool is_first_waiting = true;
-
     mr_assert(!lane->is_closing);
     batch->lane = lane;
-    batch->is_submitted = false;
-    if (!mr_list_is_empty(&lane->batches)) {
-        is_first_waiting = batch_of(lane->batches.previous)->is_submitted;
-    }
+    batch->state = LANE_WAITS;
     mr_list_append(&lane->batches, &batch->link);
-    if (is_first_waiting && lane->refused == 0 && lane->in_flight < LANE_IN_FLIGHT) {
-        (void)batch_submit(lane, batch);
+    if (first_waiting(lane) == batch) {
+        submit_waiting(lane);
+    }
+}
+
+void lane_end(struct lane *lane)
+{
+    lane->is_ending = true;
+    if (lane->refused != 0) {
+        retry_in(lane, 0); /* asked once more, and then cancelled */
     }
 }
 
@@ -288,10 +380,14 @@ void lane_append(struct lane *lane, struct lane_batch *batch)
 static void checkpoint_run(struct mr_work *work)
 {
     struct lane *lane = work->owner;
-    const char *path = lane->checkpoint_paths[lane->checkpoint_generation % 2];
+    struct mr_disk *disk = lane->env.disk;
+    const char *path = lane->checkpoint_paths[(lane->checkpoint_generation + 1) % 2];
+    const struct mr_bytes *bytes = &lane->checkpoint_bytes;
 
-    lane->checkpoint_rc = mr_disk_write_file(lane->env.disk, path, lane->checkpoint_bytes.data,
-                                             lane->checkpoint_bytes.size_bytes, NULL);
+    lane->checkpoint_rc = mr_disk_write_file(disk, path, bytes->data, bytes->size_bytes, NULL);
+    if (lane->checkpoint_rc == MR_ENOSPC && mr_disk_unlink(disk, path) == 0) {
+        lane->checkpoint_rc = mr_disk_write_file(disk, path, bytes->data, bytes->size_bytes, NULL);
+    }
 }
 
 static void checkpoint_done(struct mr_work *work)
@@ -301,12 +397,19 @@ static void checkpoint_done(struct mr_work *work)
     lane->checkpoint_state = CHECKPOINT_IDLE;
     mr_bytes_done(&lane->checkpoint_bytes);
     if (lane->checkpoint_rc == 0) {
+        lane->checkpoint_generation++; /* a slot that failed is the next to be written, too */
         lane->checkpoint_offset = lane->checkpoint_offset_writing;
+        if (lane->refused != 0) {
+            retry_in(lane, 0); /* segments may go that waited for this */
+        }
     } else {
         lane->positions.is_dirty = true;
-        mr_warn("positions could not be checkpointed; the last checkpoint stays",
-                KV_STR("topic", lane->topic), KV_ERR(lane->checkpoint_rc));
+        if (!lane->is_checkpoint_troubled) {
+            mr_warn("positions cannot be checkpointed; the last checkpoint stays",
+                    KV_STR("topic", lane->topic), KV_ERR(lane->checkpoint_rc));
+        }
     }
+    lane->is_checkpoint_troubled = lane->checkpoint_rc != 0;
     if (lane->is_closing) {
         mr_task_post(&lane->pump_task);
     }
@@ -341,7 +444,7 @@ static void checkpoint_start(struct lane *lane)
         return;
     }
     mr_bytes_init(&lane->checkpoint_bytes);
-    positions_encode(&lane->positions, ++lane->checkpoint_generation, &lane->checkpoint_bytes);
+    positions_encode(&lane->positions, lane->checkpoint_generation + 1, &lane->checkpoint_bytes);
     lane->checkpoint_offset_writing = lane->positions.offset;
     lane->positions.is_dirty = false;
     lane->checkpoint_work.owner = lane;
@@ -361,6 +464,16 @@ static void on_checkpoint_timer(struct mr_timer *timer)
 
     checkpoint_start(lane);
     (void)mr_timer_start(timer, LANE_CHECKPOINT_MS);
+}
+
+void lane_checkpoint_soon(struct lane *lane)
+{
+    int64_t due_us = mr_loop_now_us(lane->env.loop) + INT64_C(1000) * LANE_CHECKPOINT_SOON_MS;
+
+    if (!lane->is_closing &&
+        (!mr_timer_is_running(&lane->checkpoint_timer) || lane->checkpoint_timer.due_us > due_us)) {
+        (void)mr_timer_start(&lane->checkpoint_timer, LANE_CHECKPOINT_SOON_MS);
+    }
 }
 
 /* The log asks before it deletes what a start would have to replay. */
@@ -389,7 +502,7 @@ static int checkpoint_read(struct lane *lane, int slot, struct positions *ret_po
         rc = positions_decode(ret_positions, data, size, ret_generation);
     }
     mr_free(data);
-    if (rc != 0 && rc != MR_ENOENT) {
+    if (rc != 0 && rc != MR_ENOENT && rc != MR_ENOMEM) {
         mr_warn("a checkpoint of positions is damaged; the other one, or the log, is used",
                 KV_STR("path", lane->checkpoint_paths[slot]), KV_ERR(rc));
     }
@@ -406,13 +519,17 @@ static void checkpoint_reject(struct lane *lane, int slot, int64_t offset)
     (void)lane->env.disk->ops->unlink(lane->env.disk, lane->checkpoint_paths[slot]);
 }
 
-static void checkpoint_load(struct lane *lane)
+/* Damage is survived; without memory the start fails, as going on would read everything anew. */
+static int checkpoint_load(struct lane *lane)
 {
     for (int slot = 0; slot < 2; slot++) {
         struct positions candidate;
         uint64_t generation = 0;
         positions_init(&candidate, &lane->env.node_uuid);
         int rc = checkpoint_read(lane, slot, &candidate, &generation);
+        if (rc == MR_ENOMEM) {
+            return rc;
+        }
         if (rc == 0 && candidate.offset > lane_end_offset(lane)) {
             checkpoint_reject(lane, slot, candidate.offset);
         } else if (rc == 0 && generation > lane->checkpoint_generation) {
@@ -424,8 +541,10 @@ static void checkpoint_load(struct lane *lane)
         positions_done(&candidate);
     }
     lane->checkpoint_offset = lane->positions.offset;
+    return 0;
 }
 
+/* A batch that we did not make, or that is damaged, tells nothing; its records are unattributed. */
 static int replay_batch(void *owner, int64_t base_offset, const uint8_t *batch, size_t size)
 {
     struct lane *lane = owner;
@@ -436,15 +555,16 @@ static int replay_batch(void *owner, int64_t base_offset, const uint8_t *batch, 
     struct batch_record_header pos;
     const uint8_t *records;
     size_t records_size;
+    int rc = 0;
 
-    (void)base_offset;
-    if (batch_header_parse(batch, size, &header) != 0 || (header.attributes & BATCH_CONTROL) != 0) {
+    if (base_offset < lane->positions.offset || batch_header_parse(batch, size, &header) != 0 ||
+        (header.attributes & BATCH_CONTROL) != 0) {
         return 0;
     }
     mr_bytes_clear(&lane->scratch);
     if (batch_records(batch, &header, LANE_BATCH_SIZE_MAX, lane->codecs, &lane->scratch, &records,
                       &records_size) != 0) {
-        return 0; /* the log has checked the CRC; what is left is a batch that we did not make */
+        return 0;
     }
     batch_iterator_init(&iterator, &header, records, records_size);
     while (batch_iterator_next(&iterator, &record) > 0) {
@@ -452,29 +572,32 @@ static int replay_batch(void *owner, int64_t base_offset, const uint8_t *batch, 
     }
     if (last.header_count > 0 && batch_record_find_header(&last, "mr.pos", &pos) &&
         pos.value_size > 0) {
-        int rc = positions_apply(&lane->positions, pos.value, (size_t)pos.value_size,
-                                 header.record_count, batch_next_offset(&header));
-        return rc == MR_ENOMEM ? rc : 0;
+        rc = positions_apply(&lane->positions, pos.value, (size_t)pos.value_size,
+                             header.record_count, batch_next_offset(&header));
     }
-    return 0;
+    return rc == MR_ENOMEM ? rc : 0;
 }
 
 static int lane_recover(struct lane *lane, struct mr_error *error)
 {
     int64_t from;
-    int rc;
+    int rc = checkpoint_load(lane);
 
-    checkpoint_load(lane);
+    if (rc != 0) {
+        return mr_fail(error, rc, "topic '%s'", lane->topic);
+    }
     from = lane->positions.offset;
     if (from < queue_producer_start_offset(lane->producer)) {
         from = queue_producer_start_offset(lane->producer);
     }
-    if (from >= lane_end_offset(lane)) {
-        return 0;
+    if (from < lane_end_offset(lane)) {
+        rc = queue_producer_replay(lane->producer, from, replay_batch, lane, error);
     }
-    rc = queue_producer_replay(lane->producer, from, replay_batch, lane, error);
     mr_bytes_done(&lane->scratch);
     mr_bytes_init(&lane->scratch);
+    if (rc == 0) {
+        positions_pass(&lane->positions, lane_end_offset(lane));
+    }
     return rc;
 }
 
@@ -492,6 +615,7 @@ static void lane_free(struct lane *lane)
     mr_timer_stop(&lane->retry_timer);
     mr_timer_stop(&lane->checkpoint_timer);
     mr_task_cancel(&lane->pump_task);
+    mr_task_cancel(&lane->retry_task);
     if (lane->producer != NULL) {
         queue_producer_close(lane->producer);
     }
@@ -522,6 +646,7 @@ int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
     mr_timer_init(&lane->retry_timer, env->loop, on_retry, lane);
     mr_timer_init(&lane->checkpoint_timer, env->loop, on_checkpoint_timer, lane);
     mr_task_init(&lane->pump_task, env->loop, on_pump, lane);
+    mr_task_init(&lane->retry_task, env->loop, on_retry_task, lane);
     lane->topic = mr_strdup(topic);
     if (lane->topic == NULL || mr_codec_context_new(&lane->codecs) != 0) {
         (void)mr_fail(error, rc, "topic '%s'", topic);
@@ -536,7 +661,7 @@ int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
         rc = lane_recover(lane, error);
     }
     if (rc == 0) {
-        rc = mr_timer_start(&lane->checkpoint_timer, LANE_CHECKPOINT_MS);
+        rc = mr_timer_start(&lane->checkpoint_timer, LANE_CHECKPOINT_SOON_MS);
     }
     if (rc != 0) {
         goto free_lane;
@@ -559,11 +684,12 @@ static void close_step(struct lane *lane)
     if (lane->in_flight > 0 || lane->checkpoint_state != CHECKPOINT_IDLE) {
         return;
     }
-    mr_list_each(&lane->batches, link, next)
-    {
-        batch_finish(batch_of(link), LANE_CANCELED);
+    cancel_waiting(lane);
+    if (!mr_list_is_empty(&lane->batches)) {
+        return; /* one is appended, and waits for memory */
     }
-    if (lane->positions.is_dirty && lane->checkpoint_rc == 0) {
+    if (lane->positions.is_dirty && !lane->is_last_checkpoint_tried) {
+        lane->is_last_checkpoint_tried = true;
         checkpoint_start(lane);
         if (lane->checkpoint_state != CHECKPOINT_IDLE) {
             return;
@@ -579,8 +705,6 @@ void lane_close(struct lane *lane, void (*done)(void *owner), void *owner)
     lane->is_closing = true;
     lane->closed = done;
     lane->closed_owner = owner;
-    lane->checkpoint_rc = 0;
-    mr_timer_stop(&lane->retry_timer);
     mr_timer_stop(&lane->checkpoint_timer);
     mr_task_post(&lane->pump_task);
 }

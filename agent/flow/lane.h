@@ -23,6 +23,7 @@ struct mr_workers;
 struct queue;
 
 enum lane_outcome { LANE_APPENDED, LANE_DROPPED, LANE_CANCELED };
+enum lane_batch_state { LANE_WAITS, LANE_SUBMITTED, LANE_IS_DONE };
 typedef void (*lane_done_cb)(struct lane_batch *batch, enum lane_outcome outcome);
 
 /* Belongs to the lane from lane_append until done. */
@@ -34,8 +35,9 @@ struct lane_batch {
     struct mr_buf *pos;  /* the value of mr.pos in it, likewise */
     int64_t events;
     int64_t bytes;
-    bool is_submitted;
-    lane_done_cb done; /* exactly once, later, in order */
+    enum lane_batch_state state; /* the lane's */
+    enum lane_outcome outcome;   /* once it is done */
+    lane_done_cb done;           /* exactly once, later, in order */
     void *owner;
 };
 
@@ -53,6 +55,9 @@ struct lane_env {
 /* Opens the partition, loads the checkpoint and replays what is newer. Blocks (start-up). */
 int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
               enum queue_when_full when_full, struct lane **ret_lane, struct mr_error *error);
+/* From now on what the log does not take at once is cancelled instead of waiting for room: the node
+ * stops. */
+void lane_end(struct lane *lane);
 /* Batches not yet taken by the log are cancelled; then the table is checkpointed, then done
  * (later). */
 void lane_close(struct lane *lane, void (*done)(void *owner), void *owner);
@@ -60,8 +65,8 @@ void lane_close(struct lane *lane, void (*done)(void *owner), void *owner);
 void lane_append(struct lane *lane, struct lane_batch *batch);
 /* True while batches wait: whoever offers more should wait for on_ready. */
 bool lane_is_blocked(const struct lane *lane);
-/* A table change without a batch (a forgotten stream): in the next checkpoint. */
-void lane_touch(struct lane *lane);
+/* The table was changed without a batch: it is checkpointed within a second. */
+void lane_checkpoint_soon(struct lane *lane);
 struct positions *lane_positions(struct lane *lane);
 const char *lane_topic(const struct lane *lane);
 int32_t lane_partition(const struct lane *lane);

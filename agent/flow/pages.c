@@ -1,8 +1,9 @@
 /* What flows, as JSON: files, sinks, and the ledger.
  *
  * The ledger keeps two counts apart and compares them. Sources: their delivered events are summed
- * from the positions that travel in the batches, and must be what the log's offsets say. Sinks: end
- * - origin must be delivered + queued + skipped + dead. */
+ * from the positions that travel in the batches, and must be what the log's offsets say, but for
+ * what cannot be attributed since both checkpoints and the segments are gone. Sinks: end - origin
+ * must be delivered + queued + skipped + dead. */
 #include <string.h>
 
 #include "agent/config/config.h"
@@ -192,14 +193,16 @@ static bool put_lane(struct mr_json *json, struct lane *lane)
     while ((entry = mr_map_next(&positions->sources, &cursor)) != NULL) {
         delivered += ((const struct position_source *)entry->value)->delivered_events;
     }
+    bool is_balanced = delivered + positions->unattributed == positions->offset;
     mr_json_open_object(json);
     put_text(json, "topic", lane_topic(lane));
     put_number(json, "partition", lane_partition(lane));
     put_number(json, "delivered", delivered);
-    put_number(json, "end", positions->offset);
-    put_bool(json, "balanced", delivered == positions->offset);
+    put_number(json, "unattributed", positions->unattributed);
+    put_number(json, "end", lane_end_offset(lane));
+    put_bool(json, "balanced", is_balanced);
     mr_json_close_object(json);
-    return delivered == positions->offset;
+    return is_balanced;
 }
 
 static const struct flow_topic *topic_of(const struct flow *flow, size_t intake)

@@ -6,7 +6,9 @@
  * Failure modes: RETRY and AUTH take back everything unanswered (the epoch of the part grows; late
  * answers of an older epoch only free their memory), and the destination's backoff holds for all
  * parts. PERMANENT goes to the dead letters and counts as answered once it is there. Offsets that
- * the log no longer has are counted as skipped. */
+ * the log no longer has, and batches that are damaged, are counted as skipped. Every offset is
+ * counted once, when answered_offset moves over it. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,9 @@ enum {
     PART_METADATA_SIZE_MAX = 4096, /* Kafka's offset.metadata.max.bytes */
     PART_TURN_WRITES_MAX = 8,      /* then others have their turn */
 };
+
+static_assert(MR_BASE64_SIZE(SINK_STATE_SIZE_MAX) + 256 < PART_METADATA_SIZE_MAX,
+              "the sink's state and the counters fit into one commit");
 
 struct state_request { /* a sink's state_commit, waiting for its commit */
     struct mr_link link;
@@ -46,6 +51,7 @@ struct part {
     int64_t answered_offset; /* everything below is delivered, dead or skipped */
     struct drain_row counts; /* origin, delivered, skipped, dead, lost */
     bool is_reading;         /* a cold read is with a worker */
+    bool is_read_troubled;   /* told of; once until reading works again */
     struct mr_timer read_timer;
     struct mr_task pump_task;
     /* the commit */
@@ -68,11 +74,11 @@ struct flight {
     int rc;
     int64_t start_offset; /* the position before it */
     int64_t bytes;
-    int64_t delivered; /* what it has added to the part's counts; goes back if it is taken back */
-    int64_t dead;
+    int64_t dead; /* of its offsets; what is neither dead nor skipped is delivered */
+    int64_t skipped;
     bool is_answered;
     bool is_orphan;
-    bool is_with_sink;
+    bool is_away; /* with the sink, the dead letters or a worker: must not be freed */
 };
 
 static void part_commit(struct part *part);
@@ -134,16 +140,19 @@ static void part_dirty(struct part *part)
     }
 }
 
-static void flight_count(struct flight *flight, int64_t delivered, int64_t dead)
+/* Its offsets are behind us. */
+static void flight_count(const struct flight *flight)
 {
-    struct drain *drain = flight->part->drain;
+    struct part *part = flight->part;
+    struct drain *drain = part->drain;
+    int64_t delivered = flight_span(flight) - flight->dead - flight->skipped;
 
-    flight->delivered = delivered;
-    flight->dead = dead;
-    flight->part->counts.delivered += delivered;
-    flight->part->counts.dead += dead;
+    part->counts.delivered += delivered;
+    part->counts.dead += flight->dead;
+    part->counts.skipped += flight->skipped;
     drain_count(drain, DRAIN_EVENTS, delivered);
-    drain_count(drain, DRAIN_DEAD, dead);
+    drain_count(drain, DRAIN_DEAD, flight->dead);
+    drain_count(drain, DRAIN_SKIPPED, flight->skipped);
 }
 
 /* Moves over the writes that are answered, in order. */
@@ -155,6 +164,7 @@ static void part_advance(struct part *part)
             break;
         }
         part->answered_offset = flight->write.next_offset;
+        flight_count(flight);
         flight_free(flight);
         part->in_flight--;
     }
@@ -169,9 +179,7 @@ static void part_take_back(struct part *part, int64_t offset)
     {
         struct flight *flight = mr_container(link, struct flight, link);
         mr_list_remove(link);
-        part->counts.delivered -= flight->delivered;
-        part->counts.dead -= flight->dead;
-        if (flight->is_answered || !flight->is_with_sink) {
+        if (flight->is_answered || !flight->is_away) {
             flight_free(flight);
         } else {
             flight->is_orphan = true;
@@ -183,19 +191,30 @@ static void part_take_back(struct part *part, int64_t offset)
     memset(&part->cursor, 0, sizeof part->cursor);
 }
 
-void part_rewind(struct part *part, int64_t offset)
+/* Moves the position without a write: back over what is sent again, forward over what the
+ * destination has already. */
+static void part_move(struct part *part, int64_t offset)
 {
-    mr_warn("the destination is behind; records are sent again",
-            KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
-            KV_I64("partition", part->partition), KV_I64("from_offset", offset),
-            KV_I64("position", part->answered_offset));
     part_take_back(part, offset);
-    if (offset < part->answered_offset) {
-        part->counts.delivered -= part->answered_offset - offset;
+    if (offset != part->answered_offset) {
+        part->counts.delivered += offset - part->answered_offset;
         part->answered_offset = offset;
         part_dirty(part);
     }
     mr_task_post(&part->pump_task);
+}
+
+void part_rewind(struct part *part, int64_t offset)
+{
+    if (offset != part->answered_offset) {
+        mr_warn(offset < part->answered_offset
+                    ? "the destination is behind; records are sent again"
+                    : "the destination is ahead; what it has is not sent again",
+                KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+                KV_I64("partition", part->partition), KV_I64("from_offset", offset),
+                KV_I64("position", part->answered_offset));
+    }
+    part_move(part, offset);
 }
 
 void part_lost(struct part *part, int64_t records)
@@ -219,7 +238,7 @@ static void on_dead(void *owner, int rc)
     struct part *part = flight->part;
     const struct sink_outcome outcome = {SINK_RETRY, 0, "dead letters cannot be written", NULL, 0};
 
-    flight->is_with_sink = false;
+    flight->is_away = false;
     if (flight->is_orphan) {
         flight_free(flight);
         mr_task_post(&part->pump_task);
@@ -235,8 +254,8 @@ static void on_dead(void *owner, int rc)
 /* Needs the records themselves, also for a sink that takes ranges. */
 static int flight_decode(struct flight *flight)
 {
-    int64_t bad_records = 0;
     struct records *records = &flight->records;
+    ssize_t got;
     int rc;
 
     if (records->count > 0) {
@@ -244,46 +263,70 @@ static int flight_decode(struct flight *flight)
     }
     rc = mr_bytes_reserve(&records->raw, (size_t)flight->range.size_bytes);
     if (rc != 0) {
+        records->raw.failed = 0;
         return rc;
     }
-    ssize_t got =
-        mr_disk_pread(flight->part->drain->config.disk, flight->range.fd, records->raw.data,
-                      (size_t)flight->range.size_bytes, flight->range.position);
+    got = mr_disk_pread(flight->part->drain->config.disk, flight->range.fd, records->raw.data,
+                        (size_t)flight->range.size_bytes, flight->range.position);
     if (got != (ssize_t)flight->range.size_bytes) {
         return got < 0 ? (int)got : MR_ETRUNCATED;
     }
     records->raw.size_bytes = (size_t)got;
-    return records_decode(records, flight->write.first_offset, flight->part->drain->codecs,
-                          &bad_records);
+    return records_decode(records, flight->write.first_offset, flight->write.next_offset,
+                          flight->part->drain->codecs, &flight->skipped);
+}
+
+/* The refused records come to the front, in the order in which they are named. */
+static int flight_select(struct flight *flight, const struct sink_outcome *outcome,
+                         size_t *ret_count)
+{
+    struct records *records = &flight->records;
+    struct sink_record *chosen;
+    size_t count = 0;
+
+    *ret_count = records->count;
+    if (outcome->bad_record_count == 0) {
+        return 0;
+    }
+    chosen = mr_calloc(records->count, sizeof *chosen);
+    if (chosen == NULL) {
+        return MR_ENOMEM;
+    }
+    for (size_t i = 0; i < outcome->bad_record_count && count < records->count; i++) {
+        if (outcome->bad_records[i] < records->count) {
+            chosen[count++] = records->items[outcome->bad_records[i]];
+        }
+    }
+    memcpy(records->items, chosen, count * sizeof *chosen);
+    mr_free(chosen);
+    *ret_count = count;
+    return 0;
 }
 
 static void flight_dead(struct flight *flight, const struct sink_outcome *outcome)
 {
     struct part *part = flight->part;
-    struct drain *drain = part->drain;
-    size_t count = outcome->bad_record_count;
+    const char *reason = outcome->reason == NULL ? "" : outcome->reason;
+    size_t count = 0;
     int rc = flight_decode(flight);
 
-    if (rc == 0 && count > 0) { /* only some: they are moved to the front */
-        for (size_t i = 0; i < count; i++) {
-            if (outcome->bad_records[i] < flight->records.count) {
-                flight->records.items[i] = flight->records.items[outcome->bad_records[i]];
-            }
-        }
-    } else {
-        count = flight->records.count;
-    }
-    int64_t span = flight_span(flight);
-    int64_t dead = outcome->bad_record_count > 0 ? (int64_t)count : span;
-    flight_count(flight, span - dead, dead);
-    mr_error("the destination refuses records for good; they go to the dead letters",
-             KV_STR("sink", drain->config.id), KV_STR("topic", part->topic),
-             KV_I64("first_offset", flight->write.first_offset), KV_I64("records", (int64_t)count),
-             KV_STR("reason", outcome->reason == NULL ? "" : outcome->reason));
-    flight->is_with_sink = true;
     if (rc == 0) {
-        rc = dead_letters_put(drain, part->topic, part->partition, flight->records.items, count,
-                              outcome->reason == NULL ? "" : outcome->reason, on_dead, flight);
+        rc = flight_select(flight, outcome, &count);
+    }
+    mr_error("the destination refuses records for good; they go to the dead letters",
+             KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+             KV_I64("first_offset", flight->write.first_offset), KV_I64("records", (int64_t)count),
+             KV_I64("damaged", flight->skipped), KV_STR("reason", reason));
+    if (rc == 0 && count == 0) { /* damage, or no record at all: nothing to keep */
+        flight_answered(flight);
+        return;
+    }
+    flight->dead =
+        outcome->bad_record_count > 0 ? (int64_t)count : flight_span(flight) - flight->skipped;
+    flight->is_away = true;
+    if (rc == 0) {
+        rc = dead_letters_put(part->drain, part->topic, part->partition, flight->records.items,
+                              count, reason, on_dead, flight);
     }
     if (rc != 0) {
         on_dead(flight, rc);
@@ -296,7 +339,7 @@ static void on_done(struct sink_write *write, const struct sink_outcome *outcome
     struct part *part = flight->part;
     struct drain *drain = part->drain;
 
-    flight->is_with_sink = false;
+    flight->is_away = false;
     if (flight->is_orphan) {
         flight_free(flight);
         mr_task_post(&part->pump_task);
@@ -305,7 +348,6 @@ static void on_done(struct sink_write *write, const struct sink_outcome *outcome
     switch (outcome->class) {
     case SINK_OK:
         drain_succeeded(drain);
-        flight_count(flight, flight_span(flight), 0);
         drain_count(drain, DRAIN_BYTES, flight->bytes);
         drain_count(drain, DRAIN_WRITES, 1);
         flight_answered(flight);
@@ -327,13 +369,13 @@ static void on_done(struct sink_write *write, const struct sink_outcome *outcome
 
 /* ---- reading ---- */
 
-static void flight_write(struct flight *flight)
+static void flight_write(struct flight *flight, int64_t record_count)
 {
     struct part *part = flight->part;
 
     flight->write.topic = part->topic;
     flight->write.partition = part->partition;
-    flight->write.record_count = flight->write.next_offset - flight->write.first_offset;
+    flight->write.record_count = record_count;
     flight->write.disk = part->drain->config.disk;
     flight->write.fd = flight->range.fd;
     flight->write.position = flight->range.position;
@@ -341,36 +383,48 @@ static void flight_write(struct flight *flight)
     flight->write.records = flight->records.items;
     flight->write.done = on_done;
     flight->write.owner = flight;
-    flight->is_with_sink = true;
+    flight->is_away = true;
     part->drain->config.type->write(part->drain->sink, &flight->write);
+}
+
+static void read_later(struct part *part, int rc)
+{
+    if (!part->is_read_troubled) {
+        mr_warn("the log cannot be read at this moment", KV_STR("sink", part->drain->config.id),
+                KV_STR("topic", part->topic), KV_I64("partition", part->partition),
+                KV_I64("offset", part->next_offset), KV_ERR(rc));
+    }
+    part->is_read_troubled = true;
+    if (mr_timer_start(&part->read_timer, PART_RETRY_READ_MS) != 0) {
+        mr_task_post(&part->pump_task);
+    }
 }
 
 /* Decoded; gives it to the sink, or passes over what holds no record for it. */
 static void flight_ready(struct flight *flight, int rc)
 {
     struct part *part = flight->part;
-    int64_t bad_records = 0;
 
     if (rc == 0) {
-        rc = records_decode(&flight->records, flight->write.first_offset, part->drain->codecs,
-                            &bad_records);
+        rc = records_decode(&flight->records, flight->write.first_offset, flight->write.next_offset,
+                            part->drain->codecs, &flight->skipped);
     }
     if (rc != 0) {
-        mr_warn("records cannot be read at this moment", KV_STR("topic", part->topic), KV_ERR(rc));
-        part_take_back(part, part->answered_offset);
-        (void)mr_timer_start(&part->read_timer, PART_RETRY_READ_MS);
+        part_take_back(part, part->answered_offset); /* frees the flight as well */
+        read_later(part, rc);
         return;
     }
-    if (bad_records > 0) {
-        part->counts.skipped += bad_records;
-        drain_count(part->drain, DRAIN_SKIPPED, bad_records);
+    part->is_read_troubled = false;
+    if (flight->skipped > 0) {
+        mr_error("damaged batches are passed over", KV_STR("sink", part->drain->config.id),
+                 KV_STR("topic", part->topic), KV_I64("partition", part->partition),
+                 KV_I64("first_offset", flight->write.first_offset),
+                 KV_I64("records", flight->skipped));
     }
-    flight->write.record_count = (int64_t)flight->records.count;
     if (flight->records.count == 0) {
         flight_answered(flight);
     } else {
-        flight_write(flight);
-        flight->write.record_count = (int64_t)flight->records.count;
+        flight_write(flight, (int64_t)flight->records.count);
     }
 }
 
@@ -390,7 +444,7 @@ static void on_cold_read(struct mr_work *work)
     struct part *part = flight->part;
 
     part->is_reading = false;
-    flight->is_with_sink = false;
+    flight->is_away = false;
     if (flight->is_orphan) {
         flight_free(flight);
     } else {
@@ -409,6 +463,7 @@ static void flight_read_records(struct flight *flight)
     ssize_t got;
 
     if (mr_bytes_reserve(&records->raw, (size_t)flight->range.size_bytes) != 0) {
+        records->raw.failed = 0;
         flight_ready(flight, MR_ENOMEM);
         return;
     }
@@ -420,11 +475,11 @@ static void flight_read_records(struct flight *flight)
         return;
     }
     flight->work = (struct mr_work){.run = cold_read, .done = on_cold_read, .owner = flight};
-    flight->is_with_sink = true; /* it must not be freed under the worker */
+    flight->is_away = true; /* it must not be freed under the worker */
     part->is_reading = true;
     if (mr_workers_submit(part->drain->config.workers, &flight->work) != 0) {
         part->is_reading = false;
-        flight->is_with_sink = false;
+        flight->is_away = false;
         flight_ready(flight, MR_EAGAIN);
     }
 }
@@ -432,30 +487,16 @@ static void flight_read_records(struct flight *flight)
 /* The log begins behind our position: what was between is gone. */
 static void part_skip(struct part *part, int64_t start)
 {
-    int64_t records = start - part->next_offset;
+    int64_t records = start - part->answered_offset;
 
     mr_warn("the log no longer held these records when the sink came to them",
             KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
             KV_I64("partition", part->partition), KV_I64("records", records));
     part->counts.skipped += records;
     drain_count(part->drain, DRAIN_SKIPPED, records);
-    if (part->answered_offset == part->next_offset) {
-        part->answered_offset = start;
-        part_dirty(part);
-    }
+    part->answered_offset = start;
     part->next_offset = start;
-}
-
-/* Our position is behind the log's end: the log was cut (a disk that lost its last writes, a
- * restored copy). */
-static void part_cut(struct part *part, int64_t end)
-{
-    mr_error("the log ends before the sink's position: it was cut or restored",
-             KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
-             KV_I64("partition", part->partition), KV_I64("position", part->next_offset),
-             KV_I64("log_end_offset", end));
-    part_take_back(part, end);
-    part->answered_offset = end;
+    queue_consumer_passed(part->consumer, start);
     part_dirty(part);
 }
 
@@ -495,7 +536,8 @@ static int part_read(struct part *part)
     mr_list_append(&part->flights, &flight->link);
     part->in_flight++;
     if (is_ranges) {
-        flight_write(flight);
+        part->is_read_troubled = false;
+        flight_write(flight, flight->write.next_offset - flight->write.first_offset);
     } else {
         flight_read_records(flight);
     }
@@ -512,17 +554,24 @@ static void part_read_failed(struct part *part, int rc)
     int64_t start = queue_consumer_start_offset(part->consumer);
     int64_t end = queue_consumer_end_offset(part->consumer);
 
-    if (rc == MR_ERANGE && part->next_offset < start) {
-        part_skip(part, start);
-        mr_task_post(&part->pump_task);
-    } else if (rc == MR_ERANGE && part->next_offset > end) {
-        part_cut(part, end);
-        mr_task_post(&part->pump_task);
-    } else {
-        mr_warn("the log cannot be read at this moment", KV_STR("topic", part->topic),
-                KV_I64("offset", part->next_offset), KV_ERR(rc));
-        (void)mr_timer_start(&part->read_timer, PART_RETRY_READ_MS);
+    if (rc != MR_ERANGE || (part->next_offset >= start && part->next_offset <= end)) {
+        read_later(part, rc);
+        return;
     }
+    if (part->in_flight > 0) {
+        return; /* they count first; the last answer comes here again */
+    }
+    if (part->next_offset < start) {
+        part_skip(part, start);
+    } else {
+        /* A disk that lost its last writes, or a restored copy. */
+        mr_error("the log ends before the sink's position: it was cut or restored",
+                 KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic),
+                 KV_I64("partition", part->partition), KV_I64("position", part->next_offset),
+                 KV_I64("log_end_offset", end));
+        part_move(part, end);
+    }
+    mr_task_post(&part->pump_task);
 }
 
 void part_pump(struct part *part)
@@ -540,8 +589,9 @@ void part_pump(struct part *part)
         !mr_list_is_empty(&part->orphans)) {
         return;
     }
-    for (int writes = 0; rc > 0 && part->in_flight < drain->config.type->in_flight_max &&
-                         !part->is_reading && !drain_is_waiting(drain);
+    for (int writes = 0;
+         rc > 0 && part->in_flight < drain->config.type->in_flight_max && !part->is_reading &&
+         !drain_is_waiting(drain) && mr_list_is_empty(&part->orphans);
          writes++) {
         if (writes == PART_TURN_WRITES_MAX) {
             mr_task_post(&part->pump_task);
@@ -601,14 +651,13 @@ static void on_committed(void *owner, int rc)
         part->is_dirty = true;
     }
     finish_requests(&part->state_under_way, rc);
-    if (part->drain->is_closing) {
-        if (rc != 0) {
-            part->is_dirty =
-                false; /* the last commit stands: what came after is sent again, or found there */
-        }
+    if (!mr_list_is_empty(&part->state_waiting)) {
+        (void)mr_timer_start(&part->commit_timer, 0); /* it has just run, or was running: no memory
+                                                         is needed */
+    } else if (part->drain->is_closing) {
+        /* After a failure the last commit stands: what came after is sent again, or found there. */
+        part->is_dirty = part->is_dirty && rc == 0;
         mr_task_post(&part->drain->close_task);
-    } else if (!mr_list_is_empty(&part->state_waiting)) {
-        part_commit(part);
     } else if (part->is_dirty) {
         part_dirty(part);
     }
@@ -687,6 +736,9 @@ static void part_load(struct part *part)
     if (committed < 0) {
         committed = queue_consumer_start_offset(part->consumer);
         part->counts.origin_offset = committed;
+    } else if (strncmp(metadata, "v1 ", 3) != 0) {
+        part->counts.origin_offset =
+            committed; /* somebody's tool has set it: the books begin anew */
     } else {
         part->counts.origin_offset = number_of(metadata, " origin=");
         part->counts.delivered = number_of(metadata, " delivered=");
@@ -706,17 +758,16 @@ static void part_load(struct part *part)
 
 /* ---- open and close ---- */
 
-int part_open(struct drain *drain, const char *topic, int32_t partition)
+int part_open(struct drain *drain, const char *topic, int32_t partition, struct mr_error *error)
 {
     struct part *part = mr_calloc(1, sizeof *part);
     char *group = mr_asprintf("sink.%s", drain->config.id);
-    struct mr_error error = {0};
     int rc = MR_ENOMEM;
 
     if (part == NULL || group == NULL) {
         mr_free(part);
         mr_free(group);
-        return rc;
+        return mr_fail(error, rc, "open");
     }
     part->drain = drain;
     part->partition = partition;
@@ -729,10 +780,9 @@ int part_open(struct drain *drain, const char *topic, int32_t partition)
     mr_timer_init(&part->commit_timer, drain->config.loop, on_commit_timer, part);
     mr_task_init(&part->pump_task, drain->config.loop, on_pump, part);
     mr_list_append(&drain->parts, &part->link);
-    if (part->topic != NULL) {
-        rc = queue_consumer_open(drain->config.queue, group, topic, partition, on_more, part,
-                                 &part->consumer, &error);
-    }
+    rc = part->topic == NULL ? mr_fail(error, MR_ENOMEM, "open")
+                             : queue_consumer_open(drain->config.queue, group, topic, partition,
+                                                   on_more, part, &part->consumer, error);
     mr_free(group);
     if (rc != 0) {
         part_free(part);
@@ -745,12 +795,12 @@ int part_open(struct drain *drain, const char *topic, int32_t partition)
 
 bool part_close_step(struct part *part)
 {
-    if (part->is_committing || part->is_reading) {
+    if (part->is_committing || part->is_reading || !mr_list_is_empty(&part->orphans)) {
         return false;
     }
     mr_list_each(&part->flights, link, next)
     {
-        if (mr_container(link, struct flight, link)->is_with_sink) {
+        if (mr_container(link, struct flight, link)->is_away) {
             return false; /* a dead letter is being written */
         }
     }

@@ -8,7 +8,12 @@
 #include "base/core/error.h"
 #include "base/core/memory.h"
 
-enum { POSITIONS_VERSION = 1, CHECKPOINT_MAGIC_SIZE = 8, CHECKPOINT_CRC_END = 12 };
+enum {
+    POSITIONS_VERSION = 1,
+    CHECKPOINT_MAGIC_SIZE = 8,
+    CHECKPOINT_CRC_END = 12,
+    CHECKPOINT_STEP = 16 << 10,
+};
 static const uint8_t checkpoint_magic[CHECKPOINT_MAGIC_SIZE] = "MRPOS\0\0\1";
 
 /* ---- bytes ---- */
@@ -63,6 +68,12 @@ static const uint8_t *take_short(struct cursor *cursor, size_t *ret_size)
 
 /* ---- drops ---- */
 
+/* Counts come from bytes that may be anything. */
+static int64_t add(int64_t left, int64_t right)
+{
+    return (int64_t)((uint64_t)left + (uint64_t)right);
+}
+
 void position_drop_add(struct position_drop *drops, size_t *count, const char *reason,
                        int64_t events, int64_t bytes)
 {
@@ -80,8 +91,8 @@ void position_drop_add(struct position_drop *drops, size_t *count, const char *r
             (*count)++;
         }
     }
-    drops[place].events += events;
-    drops[place].bytes += bytes;
+    drops[place].events = add(drops[place].events, events);
+    drops[place].bytes = add(drops[place].bytes, bytes);
 }
 
 static void put_drops(struct mr_bytes *out, const struct position_drop *drops, size_t count)
@@ -115,13 +126,10 @@ static void take_drops(struct cursor *cursor, struct position_drop *drops, size_
 
 /* ---- entries ---- */
 
-struct entry_view { /* of bytes, or of a struct position */
-    const uint8_t *key;
-    size_t key_size;
-    uint32_t skip;
-    const uint8_t *value;
-    size_t size;
-};
+static size_t entry_size(size_t key_size, size_t size)
+{
+    return 1 + key_size + 4 + 2 + size;
+}
 
 static void put_entry(struct mr_bytes *out, const struct position *entry)
 {
@@ -131,7 +139,7 @@ static void put_entry(struct mr_bytes *out, const struct position *entry)
     mr_bytes_append(out, entry->value, entry->size);
 }
 
-static bool take_entry(struct cursor *cursor, struct entry_view *ret_entry)
+static bool take_entry(struct cursor *cursor, struct position_view *ret_entry)
 {
     ret_entry->key = take_short(cursor, &ret_entry->key_size);
     ret_entry->skip = (uint32_t)take_int(cursor, 4);
@@ -144,22 +152,34 @@ static bool take_entry(struct cursor *cursor, struct entry_view *ret_entry)
     return !cursor->is_bad;
 }
 
-static int entry_assign(struct position *entry, const struct entry_view *view)
+/* What the entry says stays. */
+static int entry_reserve(struct position *entry, size_t size)
 {
-    uint8_t *value = mr_realloc(entry->value, view->size);
+    uint8_t *value;
 
+    if (size <= entry->capacity) {
+        return 0;
+    }
+    value = mr_realloc(entry->value, size);
     if (value == NULL) {
         return MR_ENOMEM;
     }
     entry->value = value;
+    entry->capacity = (uint16_t)size;
+    return 0;
+}
+
+/* Into reserved memory. */
+static void entry_assign(struct position *entry, const struct position_view *view)
+{
+    mr_assert(view->size <= entry->capacity);
     if (view->size > 0) {
-        memcpy(value, view->value, view->size);
+        memcpy(entry->value, view->value, view->size);
     }
     memcpy(entry->key, view->key, view->key_size);
     entry->key_size = (uint8_t)view->key_size;
     entry->skip = view->skip;
     entry->size = (uint16_t)view->size;
-    return 0;
 }
 
 /* ---- the table ---- */
@@ -242,75 +262,101 @@ void positions_forget(struct positions *positions, const char *source_id, const 
     }
 }
 
-static int source_set(struct position_source *source, const struct entry_view *view)
+/* Finds the stream's entry, or makes an empty one, with room for a position of this size. */
+static struct position *source_reserve(struct position_source *source,
+                                       const struct position_view *view)
 {
     struct position *position = mr_map_get(&source->streams, view->key, view->key_size);
-    int rc;
 
     if (position != NULL) {
-        return entry_assign(position, view);
+        return entry_reserve(position, view->size) == 0 ? position : NULL;
     }
     position = mr_calloc(1, sizeof *position);
     if (position == NULL) {
-        return MR_ENOMEM;
+        return NULL;
     }
-    rc = entry_assign(position, view);
-    if (rc == 0) {
-        rc = mr_map_put(&source->streams, view->key, view->key_size, position, NULL);
-    }
-    if (rc != 0) {
+    memcpy(position->key, view->key, view->key_size);
+    position->key_size = (uint8_t)view->key_size;
+    if (entry_reserve(position, view->size) != 0 ||
+        mr_map_put(&source->streams, view->key, view->key_size, position, NULL) != 0) {
         mr_free(position->value);
         mr_free(position);
+        return NULL;
     }
-    return rc;
+    return position;
 }
 
 /* ---- changes ---- */
 
 void position_change_clear(struct position_change *change)
 {
-    for (size_t i = 0; i < change->entry_count; i++) {
-        mr_free(change->entries[i].value);
-        change->entries[i].value = NULL;
-    }
     change->entry_count = 0;
+    change->entry_bytes = 0;
     change->drop_count = 0;
 }
 
-static struct position *change_find(struct position_change *change, const void *key,
-                                    size_t key_size)
+void position_change_done(struct position_change *change)
+{
+    for (size_t i = 0; i < POSITIONS_ENTRIES_MAX; i++) {
+        mr_free(change->entries[i].value);
+        change->entries[i].value = NULL;
+        change->entries[i].capacity = 0;
+    }
+    position_change_clear(change);
+}
+
+static size_t change_place(const struct position_change *change, const void *key, size_t key_size)
 {
     for (size_t i = change->entry_count; i > 0; i--) { /* the newest is asked for most often */
-        struct position *entry = &change->entries[i - 1];
+        const struct position *entry = &change->entries[i - 1];
         if (entry->key_size == key_size && memcmp(entry->key, key, key_size) == 0) {
-            return entry;
+            return i - 1;
         }
     }
-    return NULL;
+    return change->entry_count;
+}
+
+const struct position *position_change_get(const struct position_change *change, const void *key,
+                                           size_t key_size)
+{
+    size_t place = change_place(change, key, key_size);
+
+    return place == change->entry_count ? NULL : &change->entries[place];
+}
+
+int position_change_reserve(struct position_change *change, const void *key, size_t key_size)
+{
+    size_t place = change_place(change, key, key_size);
+
+    return place == POSITIONS_ENTRIES_MAX
+               ? MR_EFULL
+               : entry_reserve(&change->entries[place], SOURCE_POSITION_SIZE_MAX);
 }
 
 int position_change_set(struct position_change *change, const void *key, size_t key_size,
                         uint32_t skip, const void *value, size_t size)
 {
-    const struct entry_view view = {key, key_size, skip, value, size};
-    struct position *entry = change_find(change, key, key_size);
+    const struct position_view view = {key, key_size, skip, value, size};
+    size_t place = change_place(change, key, key_size);
     int rc;
 
     mr_assert(key_size > 0 && key_size <= SOURCE_KEY_SIZE_MAX);
     mr_assert(size <= SOURCE_POSITION_SIZE_MAX);
-    if (entry != NULL) {
-        return entry_assign(entry, &view);
-    }
-    if (change->entry_count == POSITIONS_ENTRIES_MAX) {
+    if (place == POSITIONS_ENTRIES_MAX) {
         return MR_EFULL;
     }
-    entry = &change->entries[change->entry_count];
-    entry->value = NULL;
-    rc = entry_assign(entry, &view);
-    if (rc == 0) {
-        change->entry_count++;
+    rc = entry_reserve(&change->entries[place], size);
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    if (place == change->entry_count) {
+        change->entry_count++;
+    } else {
+        change->entry_bytes -= entry_size(key_size, change->entries[place].size);
+    }
+    entry_assign(&change->entries[place], &view);
+    change->entry_bytes += entry_size(key_size, size);
+    return 0;
 }
 
 void position_change_encode(const struct position_change *change, const struct mr_uuid *node_uuid,
@@ -346,57 +392,118 @@ static int take_preamble(struct cursor *cursor, const struct mr_uuid *node_uuid,
     return 0;
 }
 
+/* Walks the entries behind the drops: is anything wrong, and can all of it be taken? Streams that
+ * are new stay in the table with an empty position if it cannot; that says nothing. */
+static int reserve_entries(struct position_source *source, struct cursor cursor)
+{
+    struct position_view view;
+
+    for (uint64_t left = take_int(&cursor, 2); left > 0 && !cursor.is_bad; left--) {
+        if (take_entry(&cursor, &view) && source_reserve(source, &view) == NULL) {
+            return MR_ENOMEM;
+        }
+    }
+    return cursor.is_bad || cursor.at != cursor.end ? MR_ECORRUPT : 0;
+}
+
+void positions_pass(struct positions *positions, int64_t next_offset)
+{
+    if (next_offset != positions->offset) {
+        positions->unattributed = add(positions->unattributed, next_offset - positions->offset);
+        positions->offset = next_offset;
+        positions->is_dirty = true;
+    }
+}
+
 int positions_apply(struct positions *positions, const void *header, size_t size, int64_t events,
                     int64_t next_offset)
 {
     struct cursor cursor = {header, (const uint8_t *)header + size, false};
+    struct position_drop drops[POSITIONS_REASONS_MAX];
+    size_t drop_count = 0;
     char id[256];
     bool is_ours;
     struct position_source *source;
-    struct entry_view view;
+    struct position_view view;
     int rc = take_preamble(&cursor, &positions->node_uuid, id, sizeof id, &is_ours);
 
     if (rc != 0 || !is_ours) {
         return rc;
     }
-    source = positions_source(positions, id, true);
+    take_drops(&cursor, drops, &drop_count);
+    source = cursor.is_bad ? NULL : positions_source(positions, id, true);
     if (source == NULL) {
-        return MR_ENOMEM;
+        return cursor.is_bad ? MR_ECORRUPT : MR_ENOMEM;
     }
-    take_drops(&cursor, source->drops, &source->drop_count);
-    for (uint64_t left = take_int(&cursor, 2); left > 0 && !cursor.is_bad; left--) {
-        if (take_entry(&cursor, &view)) {
-            rc = source_set(source, &view);
-            if (rc != 0) {
-                return rc;
-            }
-        }
+    rc = reserve_entries(source, cursor);
+    if (rc != 0) {
+        return rc;
     }
-    source->delivered_events += events;
+    for (uint64_t left = take_int(&cursor, 2); left > 0 && take_entry(&cursor, &view); left--) {
+        entry_assign(source_reserve(source, &view), &view);
+    }
+    for (size_t i = 0; i < drop_count; i++) {
+        position_drop_add(source->drops, &source->drop_count, drops[i].reason, drops[i].events,
+                          drops[i].bytes);
+    }
+    positions_pass(positions, next_offset - events); /* a gap before it, if there is one */
+    source->delivered_events = add(source->delivered_events, events);
     positions->offset = next_offset;
     positions->is_dirty = true;
-    return cursor.is_bad || cursor.at != cursor.end ? MR_ECORRUPT : 0;
+    return 0;
 }
 
-int position_change_return(struct position_change *change, const void *header, size_t size)
+/* The cursor then stands at the count of entries. */
+static int skip_to_entries(struct cursor *cursor, struct position_drop *drops, size_t *drop_count)
 {
-    struct cursor cursor = {header, (const uint8_t *)header + size, false};
     char id[256];
     bool is_ours;
-    struct entry_view view;
-    int rc = take_preamble(&cursor, NULL, id, sizeof id, &is_ours);
+    int rc = take_preamble(cursor, NULL, id, sizeof id, &is_ours);
+
+    if (rc == 0) {
+        take_drops(cursor, drops, drop_count);
+    }
+    return rc != 0 ? rc : cursor->is_bad ? MR_ECORRUPT : 0;
+}
+
+bool position_header_find(const void *header, size_t size, const void *key, size_t key_size,
+                          struct position_view *ret_view)
+{
+    struct cursor cursor = {header, (const uint8_t *)header + size, false};
+    struct position_drop drops[POSITIONS_REASONS_MAX];
+    size_t drop_count = 0;
+    struct position_view view;
+
+    if (skip_to_entries(&cursor, drops, &drop_count) != 0) {
+        return false;
+    }
+    for (uint64_t left = take_int(&cursor, 2); left > 0 && take_entry(&cursor, &view); left--) {
+        if (view.key_size == key_size && memcmp(view.key, key, key_size) == 0) {
+            *ret_view = view;
+            return true;
+        }
+    }
+    return false;
+}
+
+int position_change_return(struct position_change *change, const void *header, size_t size,
+                           position_is_newer_cb is_newer, void *owner)
+{
+    struct cursor cursor = {header, (const uint8_t *)header + size, false};
+    struct position_view view;
+    int rc = skip_to_entries(&cursor, change->drops, &change->drop_count);
 
     if (rc != 0) {
         return rc;
     }
-    take_drops(&cursor, change->drops, &change->drop_count);
-    for (uint64_t left = take_int(&cursor, 2); left > 0 && !cursor.is_bad; left--) {
-        if (take_entry(&cursor, &view) && change_find(change, view.key, view.key_size) == NULL) {
-            rc = position_change_set(change, view.key, view.key_size, view.skip, view.value,
-                                     view.size);
-            if (rc != 0) {
-                return rc;
-            }
+    for (uint64_t left = take_int(&cursor, 2); left > 0 && take_entry(&cursor, &view); left--) {
+        if (position_change_get(change, view.key, view.key_size) != NULL ||
+            (is_newer != NULL && is_newer(owner, view.key, view.key_size))) {
+            continue;
+        }
+        rc = position_change_set(change, view.key, view.key_size, view.skip, view.value, view.size);
+        if (rc != 0) {
+            return rc;
         }
     }
     return cursor.is_bad ? MR_ECORRUPT : 0;
@@ -418,6 +525,14 @@ static void put_source(struct mr_bytes *out, const struct position_source *sourc
     }
 }
 
+static void put_zeros(struct mr_bytes *out, size_t size)
+{
+    if (mr_bytes_reserve(out, size) == 0) {
+        memset(out->data + out->size_bytes, 0, size);
+        out->size_bytes += size;
+    }
+}
+
 void positions_encode(const struct positions *positions, uint64_t generation, struct mr_bytes *out)
 {
     const struct mr_map_entry *entry;
@@ -428,11 +543,13 @@ void positions_encode(const struct positions *positions, uint64_t generation, st
     put_int(out, 0, 4); /* the CRC, below */
     put_int(out, generation, 8);
     put_int(out, (uint64_t)positions->offset, 8);
+    put_int(out, (uint64_t)positions->unattributed, 8);
     mr_bytes_append(out, positions->node_uuid.bytes, sizeof positions->node_uuid.bytes);
     put_int(out, positions->sources.count, 4);
     while ((entry = mr_map_next(&positions->sources, &cursor)) != NULL) {
         put_source(out, entry->value);
     }
+    put_zeros(out, CHECKPOINT_STEP - (out->size_bytes - start) % CHECKPOINT_STEP);
     if (out->failed == 0) {
         uint8_t *data = out->data + start;
         uint32_t crc = htobe32(
@@ -447,7 +564,7 @@ static int take_source(struct positions *positions, struct cursor *cursor)
     char id[256];
     const uint8_t *text = take_short(cursor, &size);
     struct position_source *source;
-    struct entry_view view;
+    struct position_view view;
 
     if (cursor->is_bad || size == 0) {
         return MR_ECORRUPT;
@@ -461,8 +578,12 @@ static int take_source(struct positions *positions, struct cursor *cursor)
     source->delivered_events = (int64_t)take_int(cursor, 8);
     take_drops(cursor, source->drops, &source->drop_count);
     for (uint64_t left = take_int(cursor, 4); left > 0 && !cursor->is_bad; left--) {
-        if (take_entry(cursor, &view) && source_set(source, &view) != 0) {
-            return MR_ENOMEM;
+        if (take_entry(cursor, &view)) {
+            struct position *position = source_reserve(source, &view);
+            if (position == NULL) {
+                return MR_ENOMEM;
+            }
+            entry_assign(position, &view);
         }
     }
     return cursor->is_bad ? MR_ECORRUPT : 0;
@@ -475,6 +596,8 @@ int positions_decode(struct positions *positions, const void *data, size_t size,
     struct mr_uuid uuid = positions->node_uuid;
     const uint8_t *magic = take(&cursor, CHECKPOINT_MAGIC_SIZE);
     uint32_t crc = (uint32_t)take_int(&cursor, 4);
+    const uint8_t *owner;
+    uint64_t generation;
     int rc = 0;
 
     positions_done(positions);
@@ -483,9 +606,14 @@ int positions_decode(struct positions *positions, const void *data, size_t size,
         crc != mr_crc32c(0, cursor.at, (size_t)(cursor.end - cursor.at))) {
         return MR_ECORRUPT;
     }
-    *ret_generation = take_int(&cursor, 8);
+    generation = take_int(&cursor, 8);
     positions->offset = (int64_t)take_int(&cursor, 8);
-    (void)take(&cursor, sizeof uuid.bytes);
+    positions->unattributed = (int64_t)take_int(&cursor, 8);
+    owner = take(&cursor, sizeof uuid.bytes);
+    if (cursor.is_bad || positions->offset < 0 ||
+        memcmp(owner, uuid.bytes, sizeof uuid.bytes) != 0) {
+        rc = MR_ECORRUPT;
+    }
     for (uint64_t left = take_int(&cursor, 4); left > 0 && rc == 0; left--) {
         rc = take_source(positions, &cursor);
     }
@@ -494,5 +622,6 @@ int positions_decode(struct positions *positions, const void *data, size_t size,
         positions_init(positions, &uuid);
         return rc != 0 ? rc : MR_ECORRUPT;
     }
+    *ret_generation = generation;
     return 0;
 }

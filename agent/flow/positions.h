@@ -32,7 +32,17 @@ struct position {
     uint8_t key_size;
     uint32_t skip;
     uint16_t size;
-    uint8_t *value; /* mr_malloc */
+    uint16_t capacity;
+    uint8_t *value; /* mr_malloc; NULL while the capacity is 0 */
+};
+
+/* The same, pointing into bytes that belong to somebody else. */
+struct position_view {
+    const uint8_t *key;
+    size_t key_size;
+    uint32_t skip;
+    const uint8_t *value;
+    size_t size;
 };
 
 struct position_drop {
@@ -54,6 +64,8 @@ struct positions {
     struct mr_uuid node_uuid;
     struct mr_map sources; /* id -> struct position_source * */
     int64_t offset;        /* everything below it is in here */
+    int64_t unattributed;  /* records below it that no source is known to have delivered: their
+                              segments went together with the checkpoints, or were damaged */
     bool is_dirty;         /* changed since the last checkpoint */
 };
 
@@ -69,16 +81,23 @@ void positions_forget(struct positions *positions, const char *source_id, const 
 /* ---- what one batch changes ---- */
 
 struct position_change {
-    struct position entries[POSITIONS_ENTRIES_MAX]; /* values owned */
+    struct position entries[POSITIONS_ENTRIES_MAX]; /* their memory is kept from batch to batch */
     size_t entry_count;
+    size_t entry_bytes; /* of the entries, encoded */
     struct position_drop drops[POSITIONS_REASONS_MAX];
     size_t drop_count;
 };
 
-void position_change_clear(struct position_change *change);
+void position_change_clear(struct position_change *change); /* keeps memory */
+void position_change_done(struct position_change *change);
+/* Makes sure that the next set of this stream does not fail: 0, MR_EFULL, MR_ENOMEM. */
+int position_change_reserve(struct position_change *change, const void *key, size_t key_size);
 /* Sets a stream's entry (replacing an earlier one): 0, MR_EFULL, MR_ENOMEM. */
 int position_change_set(struct position_change *change, const void *key, size_t key_size,
                         uint32_t skip, const void *value, size_t size);
+/* The entry of a stream, or NULL. */
+const struct position *position_change_get(const struct position_change *change, const void *key,
+                                           size_t key_size);
 /* Adds to a reason's counters; beyond POSITIONS_REASONS_MAX reasons they go to the last one. */
 void position_drop_add(struct position_drop *drops, size_t *count, const char *reason,
                        int64_t events, int64_t bytes);
@@ -87,19 +106,33 @@ void position_change_encode(const struct position_change *change, const struct m
                             const char *source_id, struct mr_bytes *out);
 
 /* Takes a header's value into the table: `events` records were delivered with it, and the log now
- * ends at next_offset. A value of another node is ignored. 0, MR_ECORRUPT, MR_ENOMEM. */
+ * ends at next_offset. A value of another node is ignored. 0, or MR_ECORRUPT or MR_ENOMEM, and the
+ * table says the same as before: it can be tried again. */
 int positions_apply(struct positions *positions, const void *header, size_t size, int64_t events,
                     int64_t next_offset);
-/* Takes a value back into a change (a batch that was dropped): entries that the change has are
- * newer and stay. */
-int position_change_return(struct position_change *change, const void *header, size_t size);
+/* Everything below next_offset has been looked at: what no value spoke of is unattributed. */
+void positions_pass(struct positions *positions, int64_t next_offset);
+/* The entry of a stream in a header's value; points into it. */
+bool position_header_find(const void *header, size_t size, const void *key, size_t key_size,
+                          struct position_view *ret_view);
+/* Takes a value back into a change (a batch that was dropped): its drops are added, and so are its
+ * entries, but for those of which somebody knows something newer: the change itself, or the owner
+ * (is_newer, may be NULL). */
+typedef bool (*position_is_newer_cb)(void *owner, const void *key, size_t key_size);
+int position_change_return(struct position_change *change, const void *header, size_t size,
+                           position_is_newer_cb is_newer, void *owner);
 
-/* ---- the checkpoint: "MRPOS\0\0\1" | u32 CRC-32C of the rest | u64 generation | i64 offset | 16
- * node uuid | u32 count of sources, each: u8 size, id | i64 delivered | u16 drops as above | u32
- * streams as above ---- */
+/* ---- the checkpoint ----
+ *
+ *     "MRPOS\0\0\1" | u32 CRC-32C of the rest | u64 generation | i64 offset | i64 unattributed
+ *     16 node uuid | u32 count of sources, each: u8 size, id | i64 delivered | u16 drops as above |
+ *     u32 streams as above | zeros
+ *
+ * The zeros give a size that seldom changes: a slot that is removed on a full disk makes room for
+ * its successor. */
 
 void positions_encode(const struct positions *positions, uint64_t generation, struct mr_bytes *out);
-/* Replaces the table's content. MR_ECORRUPT leaves it empty. */
+/* Replaces the table's content. MR_ECORRUPT (another node's is that too) leaves it empty. */
 int positions_decode(struct positions *positions, const void *data, size_t size,
                      uint64_t *ret_generation);
 

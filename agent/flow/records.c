@@ -67,6 +67,8 @@ static int decode_batch(struct records *records, const struct batch_header *head
 {
     struct batch_iterator iterator;
     struct batch_record record;
+    size_t count = records->count;
+    size_t header_count = records->header_count;
     int got;
 
     batch_iterator_init(&iterator, header, data, size);
@@ -75,6 +77,10 @@ static int decode_batch(struct records *records, const struct batch_header *head
             add_record(records, header, &record) != 0) {
             return MR_ENOMEM;
         }
+    }
+    if (got != 0) { /* all of it or nothing */
+        records->count = count;
+        records->header_count = header_count;
     }
     return got;
 }
@@ -98,7 +104,8 @@ static int unpack_batch(struct records *records, struct mr_codec_context *codecs
     batch->start = codec == 0 ? at + BATCH_HEADER_SIZE : records->unpacked.size_bytes;
     batch->size = body_size;
     batch->is_packed = codec != 0;
-    if (codec == 0) {
+    batch->is_bad = batch_crc_check(records->raw.data + at, &batch->header) != 0;
+    if (codec == 0 || batch->is_bad || (batch->header.attributes & BATCH_CONTROL) != 0) {
         return 0;
     }
     int rc = mr_codec_decompress(codecs, (enum mr_codec)codec, body, body_size,
@@ -136,32 +143,55 @@ static int unpack(struct records *records, struct mr_codec_context *codecs,
     return 0;
 }
 
-int records_decode(struct records *records, int64_t first_offset, struct mr_codec_context *codecs,
-                   int64_t *ret_bad_records)
+/* Without memory nothing must be left that looks like records. */
+static int give_up(struct records *records, int rc)
+{
+    records->count = 0;
+    records->header_count = 0;
+    records->unpacked.failed = 0;
+    mr_bytes_clear(&records->unpacked);
+    return rc;
+}
+
+static int64_t offsets_from(const struct batch_header *header, int64_t first_offset)
+{
+    int64_t start = header->base_offset > first_offset ? header->base_offset : first_offset;
+    int64_t next = batch_next_offset(header);
+
+    return next > start ? next - start : 0;
+}
+
+int records_decode(struct records *records, int64_t first_offset, int64_t next_offset,
+                   struct mr_codec_context *codecs, int64_t *ret_bad_records)
 {
     struct unpacked_batch *batches = NULL;
     size_t count = 0;
+    int64_t end = first_offset; /* of what was found */
+    int64_t bad = 0;
     int rc = unpack(records, codecs, &batches, &count);
 
-    *ret_bad_records = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
         const struct unpacked_batch *batch = &batches[i];
         const uint8_t *base = batch->is_packed ? records->unpacked.data : records->raw.data;
-        if ((batch->header.attributes & BATCH_CONTROL) != 0) {
-            continue;
+        bool is_bad = batch->is_bad;
+        end = batch_next_offset(&batch->header);
+        if (!is_bad && (batch->header.attributes & BATCH_CONTROL) == 0) {
+            rc = decode_batch(records, &batch->header, base + batch->start, batch->size,
+                              first_offset);
+            is_bad = rc == MR_ECORRUPT;
+            rc = is_bad ? 0 : rc;
         }
-        rc = batch->is_bad ? MR_ECORRUPT
-                           : decode_batch(records, &batch->header, base + batch->start, batch->size,
-                                          first_offset);
-        if (rc == MR_ECORRUPT) {
-            *ret_bad_records += batch->header.record_count;
-            rc = 0;
-        }
+        bad += is_bad ? offsets_from(&batch->header, first_offset) : 0;
     }
     mr_free(batches);
+    if (rc != 0) {
+        return give_up(records, rc);
+    }
     /* The headers' array may have moved while it grew: now it stays. */
     for (size_t i = 0; i < records->count; i++) {
         records->items[i].headers = records->headers + (uintptr_t)records->items[i].headers;
     }
-    return rc;
+    /* A header that cannot be read hides how many batches were behind it. */
+    *ret_bad_records = bad + (next_offset > end ? next_offset - end : 0);
+    return 0;
 }

@@ -24,9 +24,10 @@ struct records {
 
 void records_init(struct records *records);
 void records_done(struct records *records);
-/* Decodes raw; records below first_offset are left out, as are control batches. A batch that cannot
- * be read is left out and counted in *ret_bad_records. 0 or MR_ENOMEM. */
-int records_decode(struct records *records, int64_t first_offset, struct mr_codec_context *codecs,
-                   int64_t *ret_bad_records);
+/* Decodes raw, which holds the offsets up to next_offset; records below first_offset are left out,
+ * as are control batches. A batch that is damaged (checksum, codec, structure) is left out whole,
+ * and *ret_bad_records counts its offsets. 0 or MR_ENOMEM: nothing is decoded. */
+int records_decode(struct records *records, int64_t first_offset, int64_t next_offset,
+                   struct mr_codec_context *codecs, int64_t *ret_bad_records);
 
 #endif
