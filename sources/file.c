@@ -610,6 +610,7 @@ static int source_open(struct source *source, struct mr_error *error)
     }
     if (rc == 0) {
         find_restore(fs);
+        inherit_restore(fs);
         rc = watch_open(fs, error);
     }
     if (rc != 0) {

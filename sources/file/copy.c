@@ -17,6 +17,7 @@
 #include "sources/file/find_internal.h"
 #include "sources/file/reader_internal.h"
 
+#include "base/codec/gunzip.h"
 #include "base/core/disk.h"
 #include "base/core/error.h"
 #include "base/core/logger.h"
@@ -119,10 +120,77 @@ static struct tail *model_by_name(struct tail *tail)
     return model;
 }
 
+/* The first decompressed bytes of a gzip'ed file; 0: it is none, or has none yet. */
+static size_t gzip_head(struct file_source *fs, int fd, uint8_t head[HEAD_SIZE_MAX])
+{
+    uint8_t input[4096];
+    struct mr_gunzip *gunzip;
+    size_t consumed;
+    size_t produced = 0;
+    ssize_t got = mr_disk_pread(fs->disk, fd, input, sizeof input, 0);
+
+    if (got <= 0 || !mr_gunzip_is_gzip(input, (size_t)got) || mr_gunzip_new(&gunzip) != 0) {
+        return 0;
+    }
+    (void)mr_gunzip_feed(gunzip, input, (size_t)got, &consumed, head, HEAD_SIZE_MAX, &produced);
+    mr_gunzip_free(gunzip);
+    return produced;
+}
+
+/* The file that a compressed one was made of, told by its head and its name. Whether it really is
+ * shows when the bytes before the position are decompressed. */
+static struct tail *original_of(struct file_source *fs, const struct tail *self, const char *path,
+                                const uint8_t *head, size_t head_size, bool is_missing)
+{
+    for (size_t size = head_size; size > 0; size--) {
+        struct tail *tail = NULL;
+
+        if (fs->head_sizes[size] > 0) {
+            tail = find_by_head(fs, identity_hash(head, size), size);
+        }
+        for (; tail != NULL; tail = tail->head_next) {
+            if (tail != self && !tail->is_gzip &&
+                (tail_state(tail) == TAIL_MISSING || !is_missing) &&
+                (is_related(path, tail->origin) ||
+                 (tail->path != NULL && is_related(path, tail->path)))) {
+                return tail;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void inherit_position(struct tail *heir, const struct position *position);
+
+/* A compressed copy adds nothing to a file that is still there; once that is gone, it is read on
+ * where that stood. */
+static bool gzip_must_wait(struct tail *tail)
+{
+    uint8_t head[HEAD_SIZE_MAX];
+    size_t size = gzip_head(tail->fs, tail->fd, head);
+    struct tail *original = original_of(
+        tail->fs, tail, tail->path == NULL ? tail->origin : tail->path, head, size, false);
+
+    tail->is_released = size > 0;
+    if (original == NULL) {
+        return false;
+    }
+    if (tail_state(original) == TAIL_MISSING) {
+        inherit_position(tail, &original->position);
+        return false;
+    }
+    tail->model = original;
+    return true;
+}
+
 bool copy_must_wait(struct tail *tail)
 {
     struct tail *model;
 
+    if (tail->is_gzip && !tail->is_released && tail->position.offset == 0 &&
+        tail->position.generation == 0) {
+        return gzip_must_wait(tail);
+    }
     if (tail->is_released || tail->position.offset > 0 || tail->position.generation > 0 ||
         tail->is_gzip || tail->is_detached || tail->size_bytes <= 0) {
         return false;
@@ -157,6 +225,7 @@ static void inherit_position(struct tail *heir, const struct position *position)
     heir->position.identity.device = own.device;
     heir->position.identity.inode = own.inode;
     heir->position.identity.born_us = own.born_us;
+    heir->position.flags |= heir->is_gzip ? POSITION_GZIP : 0;
     heir->is_copy = true;
     find_index_head(heir);
     heir->fs->counts[FILE_COPIES]++;
@@ -175,9 +244,12 @@ void copy_model_gone(struct tail *model)
             continue;
         }
         /* Copied, then deleted: what was read of the one needs not be read of the other. */
-        if (tail->fd >= 0 &&
-            identity_compare(&model->position.identity, tail->fs->disk, tail->fd, tail->size_bytes,
-                             model->position.offset) == IDENTITY_SAME) {
+        if (tail->is_gzip) {
+            inherit_position(tail, &model->position);
+            (void)file_offer_position(tail);
+        } else if (tail->fd >= 0 &&
+                   identity_compare(&model->position.identity, tail->fs->disk, tail->fd,
+                                    tail->size_bytes, model->position.offset) == IDENTITY_SAME) {
             inherit_position(tail, &model->position);
             (void)file_offer_position(tail);
         }
@@ -204,6 +276,9 @@ void copy_tick(struct file_source *fs)
             stat.size_bytes != tail->size_bytes) {
             tail->size_bytes = stat.size_bytes;
             tail->changed_ms = now;
+        }
+        if (tail->is_gzip && tail->model != NULL) {
+            continue; /* until its original is gone */
         }
         if (tail->model == NULL || !can_be_model(tail->model, tail) ||
             !could_be_copy(tail, tail->model) || now - tail->changed_ms >= hold) {
@@ -349,7 +424,9 @@ void copy_changed(struct tail *tail)
     fs->counts[FILE_TRUNCATIONS]++;
     file_flush_at(tail, -1);
     if (tail->is_gzip) { /* not what its head promised: a file of its own */
-        restart(tail);
+        if (tail->in_glob) {
+            restart(tail);
+        }
         return;
     }
     copy = find_copy(tail);
@@ -461,11 +538,27 @@ bool copy_adopt(struct file_source *fs, const char *path, const struct mr_disk_s
 {
     uint8_t head[HEAD_SIZE_MAX];
     ssize_t got = -1;
+    size_t gzip_size = 0;
     int fd;
 
     if (mr_disk_open(fs->disk, path, MR_DISK_READ, &fd, NULL) == 0) {
-        got = mr_disk_pread(fs->disk, fd, head, sizeof head, 0);
+        gzip_size = fs->options->gzip ? gzip_head(fs, fd, head) : 0;
+        if (gzip_size == 0) {
+            got = mr_disk_pread(fs->disk, fd, head, sizeof head, 0);
+        }
         mr_disk_close(fs->disk, fd);
+    }
+    if (gzip_size > 0) {
+        struct tail *original = original_of(fs, NULL, path, head, gzip_size, true);
+
+        if (original == NULL || !original->is_restored) {
+            return false;
+        }
+        original->is_gzip = true;
+        original->is_copy = true;
+        original->position.flags |= POSITION_GZIP;
+        find_bind(original, path, stat);
+        return true;
     }
     for (ssize_t size = got; size > 0; size--) {
         struct tail *tail = NULL;

@@ -290,6 +290,10 @@ void find_index_head(struct tail *tail);
 void find_unindex_head(struct tail *tail);
 void find_free_all(struct file_source *fs);
 
+/* inherit.c */
+/* After find_restore: what was taken over is no longer pending in the file before. */
+void inherit_restore(struct file_source *fs);
+
 /* copy.c */
 /* The content of a file was replaced: what was not read of the old one may be in a copy. */
 void copy_changed(struct tail *tail);

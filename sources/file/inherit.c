@@ -1,20 +1,185 @@
-/* Container lines that go on in the next file. */
+/* Container lines that go on in the next file.
+ *
+ * A runtime that rotates in the middle of a long line leaves its first pieces at the end of the old
+ * file and its last at the start of the new one under the same path. The new file takes the pieces
+ * over before its first line is read.
+ *
+ * Whose they are is decided by the new file's position: until its first block is durable, a restart
+ * finds the pieces pending in the old file, and they are taken over again; from then on its
+ * position names the old file (by key), the lanes that were taken over for good, and, while such a
+ * line is not whole, where it begins there, so that a restart reads these pieces again. */
+#include <string.h>
+
 #include "sources/file/reader_internal.h"
+
+#include "base/core/disk.h"
+#include "base/core/error.h"
+#include "base/core/logger.h"
+
+enum { PENDING_SHIFT = 4 };
+
+/* The rotated file whose place this one has, if lines of it are unfinished. */
+static struct tail *predecessor_of(struct tail *tail)
+{
+    mr_list_each(&tail->fs->lost, link, next)
+    {
+        struct tail *other = mr_container(link, struct tail, lost_link);
+
+        if (other != tail && other->is_detached && strcmp(other->origin, tail->origin) == 0 &&
+            (joiner_replay_start(other->position.lanes) >= 0 || other->is_dirty ||
+             tail_state(other) != TAIL_IDLE)) {
+            return other;
+        }
+    }
+    return NULL;
+}
 
 bool inherit_begin(struct tail *tail)
 {
-    (void)tail;
+    struct file_source *fs = tail->fs;
+    struct position *position = &tail->position;
+    struct tail *from;
+    uint32_t mask;
+
+    if (fs->options->format == FORMAT_PLAIN || position->offset > 0 || position->inherited != 0 ||
+        tail->joiner != NULL || tail->is_detached || tail->size_bytes <= 0) {
+        return true;
+    }
+    from = predecessor_of(tail);
+    if (from == NULL) {
+        return true;
+    }
+    if (tail_state(from) != TAIL_IDLE || from->is_dirty) {
+        file_ready(from, true);
+        return false; /* its last lines first */
+    }
+    mask = from->joiner == NULL ? 0 : joiner_open_lines(from->joiner);
+    if (mask == 0) {
+        return true;
+    }
+    tail->joiner = joiner_new(&fs->rules);
+    if (tail->joiner == NULL) {
+        return false;
+    }
+    joiner_inherit(tail->joiner, from->joiner, mask);
+    memcpy(position->predecessor, from->key, FILE_KEY_SIZE);
+    position->inherited = mask | mask << PENDING_SHIFT;
+    for (int i = 0; i < LANES; i++) {
+        position->inherited_start[i] =
+            (mask & UINT32_C(1) << i) != 0 ? from->position.lanes[i].pending_start : 0;
+    }
+    joiner_export(from->joiner, from->position.lanes);
+    joiner_export(tail->joiner, position->lanes);
+    file_flush_at(from, -1);
     return true;
+}
+
+static struct tail *tail_by_key(struct file_source *fs, const uint8_t *key)
+{
+    mr_list_each(&fs->all, link, next)
+    {
+        struct tail *tail = mr_container(link, struct tail, all_link);
+
+        if (memcmp(tail->key, key, FILE_KEY_SIZE) == 0) {
+            return tail;
+        }
+    }
+    return NULL;
+}
+
+void inherit_restore(struct file_source *fs)
+{
+    mr_list_each(&fs->all, link, next)
+    {
+        const struct position *heir = &mr_container(link, struct tail, all_link)->position;
+        struct tail *from = heir->inherited == 0 ? NULL : tail_by_key(fs, heir->predecessor);
+
+        for (int i = 0; from != NULL && i < LANES; i++) {
+            if ((heir->inherited & UINT32_C(1) << i) != 0) {
+                from->position.lanes[i] = (struct lane_position){.pending_start = -1};
+            }
+        }
+    }
+}
+
+static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, struct chunk *scratch)
+{
+    struct lines lines = take_lines_of(tail);
+    int64_t at = INT64_MAX;
+
+    lines.in_long = false;
+    for (int i = 0; i < LANES; i++) {
+        if ((mask & UINT32_C(1) << i) != 0 && tail->position.inherited_start[i] < at) {
+            at = tail->position.inherited_start[i];
+        }
+    }
+    while (at < from->position.offset) {
+        struct source_span spans[64];
+        int64_t left = from->position.offset - at;
+        size_t want = left < (int64_t)scratch->buf.capacity_bytes ? (size_t)left
+                                                                  : scratch->buf.capacity_bytes;
+        ssize_t got = mr_disk_pread(tail->fs->disk, from->fd, scratch->buf.data, want, at);
+        size_t taken;
+        size_t count;
+
+        if (got <= 0) {
+            return got < 0 ? (int)got : MR_ETRUNCATED;
+        }
+        count = lines_split(&lines, scratch->buf.data, (size_t)got, 0, spans, 64, &taken);
+        for (size_t i = 0; i < count; i++) {
+            uint32_t lanes = 0;
+
+            for (int lane = 0; lane < LANES; lane++) {
+                bool is_wanted = at + spans[i].offset >= tail->position.inherited_start[lane];
+
+                lanes |= is_wanted ? mask & UINT32_C(1) << lane : 0;
+            }
+            if (joiner_replay_inherited(tail->joiner, lanes, scratch->buf.data + spans[i].offset,
+                                        spans[i].size, spans[i].flags) != 0) {
+                return MR_ENOMEM;
+            }
+        }
+        if (taken == 0) {
+            break;
+        }
+        at += (int64_t)taken;
+    }
+    return 0;
 }
 
 int inherit_replay(struct tail *tail, struct chunk *scratch)
 {
-    (void)tail;
-    (void)scratch;
-    return 0;
+    struct file_source *fs = tail->fs;
+    uint32_t mask = tail->position.inherited >> PENDING_SHIFT;
+    struct tail *from;
+    int rc;
+
+    if (mask == 0) {
+        return 0;
+    }
+    from = tail_by_key(fs, tail->position.predecessor);
+    rc = from == NULL ? MR_ENOENT : reader_open(from);
+    if (rc == 0) {
+        rc = replay_file(tail, from, mask, scratch);
+    }
+    if (rc == MR_ENOENT || rc == MR_ETRUNCATED) {
+        mr_warn("the first pieces of a container line are gone with their file",
+                KV_STR("source", fs->host->source_id), KV_STR("path", tail->origin));
+        fs->host->ops->dropped(fs->host, "pieces_gone", 1, 0);
+        rc = 0;
+    }
+    return rc;
 }
 
 void reader_settle_inheritance(struct tail *tail)
 {
-    (void)tail;
+    struct position *position = &tail->position;
+
+    for (int i = 0; i < LANES; i++) {
+        uint32_t pending = UINT32_C(1) << (i + PENDING_SHIFT);
+
+        if ((position->inherited & pending) != 0 && position->lanes[i].pending_start != 0) {
+            position->inherited &= ~pending; /* the line is whole, and out */
+        }
+    }
 }

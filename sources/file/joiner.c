@@ -114,7 +114,16 @@ bool joiner_has_pending(const struct joiner *joiner)
 
 uint32_t joiner_open_lines(const struct joiner *joiner)
 {
-    return (joiner->lanes[0].in_line ? 1u : 0) | (joiner->lanes[1].in_line ? 2u : 0);
+    uint32_t mask = 0;
+
+    for (int i = 0; i < LANES; i++) {
+        const struct lane *lane = &joiner->lanes[i];
+
+        if (lane->in_line && !lane->continues && lane->skip == 0 && !is_multiline(joiner)) {
+            mask |= UINT32_C(1) << i;
+        }
+    }
+    return mask;
 }
 
 int64_t joiner_malformed(const struct joiner *joiner)
@@ -358,7 +367,7 @@ int joiner_replay(struct joiner *joiner, const uint8_t *line, size_t size, uint3
     if (lane->start < 0 || start < lane->start) {
         return 0;
     }
-    if (start == lane->start) {
+    if (start == lane->start && lane->text.size_bytes == 0) {
         skip = lane->skip < piece.size ? lane->skip : (uint32_t)piece.size;
         piece.data += skip;
         piece.size -= skip;
@@ -366,6 +375,36 @@ int joiner_replay(struct joiner *joiner, const uint8_t *line, size_t size, uint3
         lane->line_timestamp_ms = piece.timestamp_ms;
     }
     return take_piece(joiner, &piece, start, skip, NULL, NULL);
+}
+
+void joiner_inherit(struct joiner *heir, struct joiner *from, uint32_t mask)
+{
+    for (int i = 0; i < LANES; i++) {
+        struct lane *lane = &heir->lanes[i];
+
+        if ((mask & UINT32_C(1) << i) == 0) {
+            continue;
+        }
+        mr_assert(lane->start < 0);
+        mr_bytes_done(&lane->text);
+        *lane = from->lanes[i];
+        lane->start = 0;
+        lane->line_start = 0;
+        from->lanes[i] = (struct lane){.start = -1};
+        mr_bytes_init(&from->lanes[i].text);
+    }
+}
+
+int joiner_replay_inherited(struct joiner *heir, uint32_t mask, const uint8_t *line, size_t size,
+                            uint32_t flags)
+{
+    struct runtime_piece piece;
+
+    parse(heir, line, size, flags, &piece);
+    if ((mask & UINT32_C(1) << piece.lane) == 0 || piece.is_last) {
+        return 0;
+    }
+    return take_piece(heir, &piece, 0, 0, NULL, NULL);
 }
 
 static void flush_lane(struct joiner *joiner, int place, joiner_emit_cb emit, void *owner)

@@ -63,6 +63,12 @@ bool joiner_has_pending(const struct joiner *joiner);
 uint32_t joiner_open_lines(const struct joiner *joiner);
 /* How many bytes, and events, feeding a line of this size emits at most. */
 size_t joiner_emit_max(const struct joiner *joiner, size_t line_size, size_t *ret_event_max);
+/* Takes over the unfinished lines of the lanes in `mask`, which are then nobody's there. They count
+ * as begun at byte 0 of the heir's file. */
+void joiner_inherit(struct joiner *heir, struct joiner *from, uint32_t mask);
+/* The same after a restart: a line of the predecessor, for the lanes in `mask`. 0 or MR_ENOMEM. */
+int joiner_replay_inherited(struct joiner *heir, uint32_t mask, const uint8_t *line, size_t size,
+                            uint32_t flags);
 int64_t joiner_malformed(const struct joiner *joiner);
 
 #endif

@@ -8,7 +8,8 @@
 enum { POSITION_FORMAT = 1 };
 
 #define INHERITED_KNOWN UINT32_C(0x33)
-#define FLAGS_KNOWN     (POSITION_IN_LONG_LINE | POSITION_GZIP | POSITION_FIRST_START)
+#define FLAGS_KNOWN                                                                                \
+    (POSITION_IN_LONG_LINE | POSITION_GZIP | POSITION_FIRST_START | POSITION_COMPLETE)
 
 void position_init(struct position *position)
 {
@@ -66,7 +67,9 @@ size_t position_encode(const struct position *position, const char *path, uint8_
     memcpy(at, position->predecessor, FILE_KEY_SIZE);
     at += FILE_KEY_SIZE;
     at = put(at, position->inherited, 4);
-    at = put(at, 0, 4); /* for later */
+    for (int i = 0; i < LANES; i++) {
+        at = put(at, (uint64_t)position->inherited_start[i], 8);
+    }
     mr_assert(at - data == POSITION_FIXED_SIZE);
     if (path_size > 0) {
         memcpy(at, path, path_size);
@@ -88,7 +91,7 @@ static int check(const struct position *position)
         const struct lane_position *lane = &position->lanes[i];
 
         if (lane->pending_start < -1 || lane->pending_start > position->offset ||
-            (lane->flags & ~(uint32_t)LANE_CONTINUES) != 0) {
+            (lane->flags & ~(uint32_t)LANE_CONTINUES) != 0 || position->inherited_start[i] < 0) {
             return MR_ECORRUPT;
         }
     }
@@ -134,7 +137,9 @@ int position_decode(const void *data, size_t size, struct position *ret_position
     memcpy(position.predecessor, at, FILE_KEY_SIZE);
     at += FILE_KEY_SIZE;
     position.inherited = (uint32_t)get(&at, 4);
-    at += 4;
+    for (int i = 0; i < LANES; i++) {
+        position.inherited_start[i] = (int64_t)get(&at, 8);
+    }
     rc = (size_t)(end - at) == path_size ? check(&position) : MR_ECORRUPT;
     if (rc != 0) {
         return rc;

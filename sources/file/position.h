@@ -22,7 +22,7 @@
 enum {
     LANES = 2, /* lane 0: stdout and everything plain; lane 1: stderr */
     FILE_KEY_SIZE = 16,
-    POSITION_FIXED_SIZE = 116,
+    POSITION_FIXED_SIZE = 128,
     POSITION_PATH_SIZE_MAX = 1024 - POSITION_FIXED_SIZE,
 };
 
@@ -30,6 +30,7 @@ enum position_flags {
     POSITION_IN_LONG_LINE = 1, /* the offset is inside of a line that is delivered in parts */
     POSITION_GZIP = 2,         /* offset, head and tail are those of the decompressed bytes */
     POSITION_FIRST_START = 4,  /* no file: says that the source has started before */
+    POSITION_COMPLETE = 8,     /* a compressed file that was read to its verified end */
 };
 
 enum lane_flags {
@@ -53,6 +54,7 @@ struct position {
      * bits of `inherited`: 1 << lane: taken over for good; 16 << lane: and still pending. */
     uint8_t predecessor[FILE_KEY_SIZE];
     uint32_t inherited;
+    int64_t inherited_start[LANES]; /* where that line begins in the predecessor */
 };
 
 /* At offset 0 of an unknown file. */

@@ -192,6 +192,22 @@ static void load_run(struct mr_work *work)
 
 static enum reader_result take_read(struct tail *tail, struct chunk *chunk, ssize_t got);
 
+/* A whole compressed file was read: what is unfinished at its end stays so, and it need not be
+ * decompressed again at each start. */
+static enum reader_result complete(struct tail *tail)
+{
+    enum reader_result result = READER_IDLE;
+
+    if (tail->position.offset < tail->size_bytes || tail->joiner != NULL) {
+        return READER_IDLE; /* the flush of its end will come, with rotated_wait */
+    }
+    tail->position.flags |= POSITION_COMPLETE;
+    result = file_offer_position(tail) == 0 ? READER_IDLE : READER_STARVED;
+    gzip_file_free(tail->gzip);
+    tail->gzip = NULL;
+    return result;
+}
+
 static void load_done(struct mr_work *work)
 {
     struct load *load = work->owner;
@@ -208,8 +224,8 @@ static void load_done(struct mr_work *work)
             tail->size_bytes = load->offset + load->result;
         }
         result = take_read(tail, load->chunk, load->result);
-        if (tail->is_gzip && result == READER_IDLE && !load->at_end) {
-            result = READER_MORE;
+        if (tail->is_gzip && result == READER_IDLE && load->at_end) {
+            result = complete(tail);
         }
     }
     pool_chunk_release(&fs->pool, load->chunk);
@@ -345,6 +361,29 @@ static int replay(struct tail *tail, struct chunk *chunk)
         at += (int64_t)taken;
     }
     return rc;
+}
+
+static int prepare_joiner(struct tail *tail, struct chunk *chunk);
+
+/* Pending events wait for their time-out, also when nothing follows in the file. */
+static enum reader_result prepare_pending(struct tail *tail)
+{
+    struct file_source *fs = tail->fs;
+    struct chunk *chunk;
+    int rc;
+
+    if (!take_is_joined(fs) || tail->joiner != NULL ||
+        joiner_replay_start(tail->position.lanes) < 0) {
+        return READER_MORE;
+    }
+    chunk = pool_chunk(&fs->pool, false);
+    if (chunk == NULL || (tail->is_gzip && tail->gzip == NULL && gzip_file_new(&tail->gzip) != 0)) {
+        pool_chunk_release(&fs->pool, chunk);
+        return READER_STARVED;
+    }
+    rc = prepare_joiner(tail, chunk);
+    pool_chunk_release(&fs->pool, chunk);
+    return rc == 0 ? READER_MORE : READER_STARVED;
 }
 
 static int prepare_joiner(struct tail *tail, struct chunk *chunk)
@@ -490,8 +529,14 @@ enum reader_result reader_turn(struct tail *tail)
     if (result == READER_MORE && copy_must_wait(tail)) {
         return READER_HELD;
     }
+    if (result == READER_MORE) {
+        result = prepare_pending(tail);
+    }
     if (result == READER_MORE && !inherit_begin(tail)) {
         return READER_MORE;
+    }
+    if (result == READER_MORE && (tail->position.flags & POSITION_COMPLETE) != 0) {
+        return READER_IDLE;
     }
     for (int i = 0; i < BLOCKS_PER_TURN && result == READER_MORE; i++) {
         if (!tail->is_gzip && tail->position.offset >= tail->size_bytes) {

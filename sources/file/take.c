@@ -227,12 +227,14 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
         size_t count = lines_split(&lines, chunk->buf.data + at, chunk->buf.size_bytes - at,
                                    (uint32_t)at, spans, 64, &taken);
 
+        size_t end = at + taken;
+
         if (count == 0) {
             break;
         }
         for (size_t i = 0; i < count && result == READER_MORE; i++) {
             const struct source_span *span = &spans[i];
-            size_t next = i + 1 < count ? spans[i + 1].offset : at + taken;
+            size_t next = i + 1 < count ? spans[i + 1].offset : end;
 
             if (output.block == NULL || !output_fits(&output, tail->joiner, span->size)) {
                 if (noted < span->offset) {

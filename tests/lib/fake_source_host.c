@@ -293,6 +293,11 @@ size_t fake_source_position_count(const struct fake_source_host *fake)
     return fake->positions.count;
 }
 
+uint8_t *fake_source_position_data(void *position)
+{
+    return ((struct fake_position *)position)->data;
+}
+
 struct fake_source_host *fake_source_host_new(void)
 {
     struct fake_source_host *fake = mr_calloc(1, sizeof *fake);

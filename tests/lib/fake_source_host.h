@@ -73,6 +73,8 @@ void fake_source_pass_ms(struct fake_source_host *fake, int64_t ms);
 const struct fake_event *fake_source_event(const struct fake_source_host *fake, size_t place);
 /* How many events have this text. */
 size_t fake_source_count_text(const struct fake_source_host *fake, const char *text);
+/* The bytes of a value of `positions`, for tests that change them. */
+uint8_t *fake_source_position_data(void *position);
 size_t fake_source_position_count(const struct fake_source_host *fake);
 
 /* The options of a type with all their fallbacks, zeroed and filled; freed by fake_options_free. */
