@@ -380,9 +380,10 @@ static struct tail *find_copy(struct tail *original)
     (void)fs->disk->ops->list(fs->disk, directory, on_candidate, &search);
     mr_free(directory);
     if (search.found != NULL) {
-        for (copy = find_by_inode(fs, search.found_stat.inode);
-             copy != NULL && !identity_is_at(&copy->position.identity, &search.found_stat);
-             copy = copy->inode_next) {
+        copy = find_by_inode(fs, search.found_stat.inode);
+        while (copy != NULL && (tail_state(copy) == TAIL_MISSING || /* of an earlier file */
+                                !identity_is_at(&copy->position.identity, &search.found_stat))) {
+            copy = copy->inode_next;
         }
         if (copy == NULL) {
             copy = find_admit(fs, search.found, search.found, &search.found_stat);
