@@ -1,0 +1,285 @@
+/* What is known of groups without members, for kafka-consumer-groups: list, describe, and remove.
+ */
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/core/error.h"
+#include "queue/broker/broker_internal.h"
+#include "queue/group/offsets.h"
+#include "queue/wire/groups.h"
+#include "queue/wire/offsets.h"
+
+/* ---- ListGroups ---- */
+
+static bool passes(const struct wire_string_array *filter, const char *word)
+{
+    for (int32_t i = 0; i < filter->count; i++) {
+        struct wire_string each = filter->items[i];
+        if ((size_t)each.size == strlen(word) &&
+            strncasecmp(each.data, word, (size_t)each.size) == 0) {
+            return true;
+        }
+    }
+    return filter->count <= 0;
+}
+
+static void on_group(void *owner, struct wire_string group, size_t offset_count)
+{
+    struct list_groups_response_group_array *groups = owner;
+
+    (void)offset_count;
+    groups->items[groups->count].group_id = group;
+    groups->items[groups->count].group_state = wire_text("Empty");
+    groups->items[groups->count++].group_type = wire_text("classic");
+}
+
+void api_list_groups(struct request *request)
+{
+    const struct list_groups_request *body = request->body;
+    const struct group_offsets *offsets = request->broker->offsets;
+    struct list_groups_response response;
+
+    list_groups_response_init(&response);
+    if (list_groups_response_group_array_make(&request->arena, &response.groups,
+                                              (int32_t)group_offsets_group_count(offsets)) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    response.groups.count = 0;
+    if (passes(&body->states_filter, "Empty") && passes(&body->types_filter, "classic")) {
+        group_offsets_each_group(offsets, on_group, &response.groups);
+    }
+    request_respond(request, &response);
+}
+
+/* ---- DescribeGroups ---- */
+
+enum { GROUP_OPERATIONS = 0x0d48 }; /* as bits: read delete describe and configs */
+
+void api_describe_groups(struct request *request)
+{
+    const struct describe_groups_request *body = request->body;
+    struct describe_groups_response response;
+
+    describe_groups_response_init(&response);
+    if (describe_groups_response_group_array_make(&request->arena, &response.groups,
+                                                  body->groups.count) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    for (int32_t i = 0; i < body->groups.count; i++) {
+        struct describe_groups_response_group *out = &response.groups.items[i];
+        bool is_known = group_offsets_has_group(request->broker->offsets, body->groups.items[i]);
+        out->group_id = body->groups.items[i];
+        out->group_state = wire_text(is_known ? "Empty" : "Dead");
+        if (!is_known && request->head.api_version >= 6) {
+            out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+            out->error_message = wire_text("no offsets and no members of this group are known");
+        }
+        if (body->include_authorized_operations) {
+            out->authorized_operations = GROUP_OPERATIONS;
+        }
+        request_count_error(request, out->error_code);
+    }
+    request_respond(request, &response);
+}
+
+/* ---- removing ---- */
+
+/* Commits of tombstones; the answer is sent when all are in the log. */
+struct removal {
+    struct request *request;
+    int32_t pending;
+    void (*finish)(struct removal *removal);
+    struct offsets_item *items; /* of the group being collected */
+    size_t item_count;
+    union {
+        struct delete_groups_response groups;
+        struct offset_delete_response offsets;
+    } answer;
+};
+
+struct removal_commit {
+    struct offsets_commit inner;
+    struct removal *removal;
+    int16_t *ret_error;
+};
+
+static void removal_step(struct removal *removal)
+{
+    removal->pending -= 1;
+    if (removal->pending == 0) {
+        removal->finish(removal);
+    }
+}
+
+static void on_removed(struct offsets_commit *inner)
+{
+    struct removal_commit *commit = mr_container(inner, struct removal_commit, inner);
+
+    *commit->ret_error = kafka_error_of(inner->rc);
+    removal_step(commit->removal);
+}
+
+static int16_t removal_submit(struct removal *removal, struct wire_string group, int16_t *ret_error)
+{
+    struct removal_commit *commit = request_alloc(removal->request, sizeof *commit);
+    int rc;
+
+    if (commit == NULL) {
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    commit->removal = removal;
+    commit->ret_error = ret_error;
+    commit->inner = (struct offsets_commit){
+        .group = group,
+        .items = removal->items,
+        .item_count = removal->item_count,
+        .cb = on_removed,
+    };
+    rc = group_offsets_commit(removal->request->broker->offsets, &commit->inner);
+    if (rc == 0) {
+        removal->pending += 1;
+    }
+    return kafka_error_of(rc);
+}
+
+static void on_offset(void *owner, struct wire_string topic, int32_t partition,
+                      const struct group_offset *offset)
+{
+    struct removal *removal = owner;
+
+    (void)offset;
+    removal->items[removal->item_count++] = (struct offsets_item){
+        .topic = wire_arena_string(&removal->request->arena, topic.data, (size_t)topic.size),
+        .partition = partition,
+        .offset = -1,
+    };
+}
+
+static void finish_groups(struct removal *removal)
+{
+    const struct delete_groups_response *response = &removal->answer.groups;
+
+    for (int32_t i = 0; i < response->results.count; i++) {
+        request_count_error(removal->request, response->results.items[i].error_code);
+    }
+    request_respond(removal->request, response);
+}
+
+static int16_t remove_group(struct removal *removal, struct wire_string group, int16_t *ret_error)
+{
+    const struct group_offsets *offsets = removal->request->broker->offsets;
+    size_t count = group_offsets_count(offsets, group);
+
+    if (group.size <= 0) {
+        return KAFKA_INVALID_GROUP_ID;
+    }
+    if (count == 0) {
+        return KAFKA_GROUP_ID_NOT_FOUND;
+    }
+    removal->item_count = 0;
+    removal->items = request_alloc(removal->request, count * sizeof *removal->items);
+    if (removal->items == NULL) {
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    group_offsets_each(offsets, group, on_offset, removal);
+    return removal_submit(removal, group, ret_error);
+}
+
+void api_delete_groups(struct request *request)
+{
+    const struct delete_groups_request *body = request->body;
+    struct removal *removal = request_alloc(request, sizeof *removal);
+    struct delete_groups_response *response;
+
+    if (removal == NULL) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    response = &removal->answer.groups;
+    removal->request = request;
+    removal->pending = 1;
+    removal->finish = finish_groups;
+    delete_groups_response_init(response);
+    if (delete_groups_response_result_array_make(&request->arena, &response->results,
+                                                 body->groups_names.count) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    for (int32_t i = 0; i < body->groups_names.count; i++) {
+        struct delete_groups_response_result *out = &response->results.items[i];
+        out->group_id = body->groups_names.items[i];
+        out->error_code = remove_group(removal, out->group_id, &out->error_code);
+    }
+    removal_step(removal);
+}
+
+/* ---- OffsetDelete ---- */
+
+static void finish_offsets(struct removal *removal)
+{
+    request_respond(removal->request, &removal->answer.offsets);
+}
+
+static int list_offsets_to_delete(struct removal *removal)
+{
+    struct request *request = removal->request;
+    const struct offset_delete_request *body = request->body;
+    struct offset_delete_response *response = &removal->answer.offsets;
+    size_t count = 1;
+    int rc;
+
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        count += (size_t)body->topics.items[i].partitions.count;
+    }
+    removal->items = request_alloc(request, count * sizeof *removal->items);
+    rc = removal->items == NULL ? MR_ENOMEM
+                                : offset_delete_response_topic_array_make(
+                                      &request->arena, &response->topics, body->topics.count);
+    for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
+        const struct offset_delete_request_topic *in = &body->topics.items[i];
+        struct offset_delete_response_topic *out = &response->topics.items[i];
+        out->name = in->name;
+        rc = offset_delete_response_partition_array_make(&request->arena, &out->partitions,
+                                                         in->partitions.count);
+        for (int32_t j = 0; rc == 0 && j < in->partitions.count; j++) {
+            int32_t index = in->partitions.items[j].partition_index;
+            out->partitions.items[j].partition_index = index;
+            if (group_offsets_get(request->broker->offsets, body->group_id, in->name, index) !=
+                NULL) {
+                removal->items[removal->item_count++] =
+                    (struct offsets_item){.topic = in->name, .partition = index, .offset = -1};
+            }
+        }
+    }
+    return rc;
+}
+
+void api_offset_delete(struct request *request)
+{
+    const struct offset_delete_request *body = request->body;
+    struct removal *removal = request_alloc(request, sizeof *removal);
+    struct offset_delete_response *response;
+
+    if (removal == NULL) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    response = &removal->answer.offsets;
+    removal->request = request;
+    removal->pending = 1;
+    removal->finish = finish_offsets;
+    offset_delete_response_init(response);
+    if (!group_offsets_has_group(request->broker->offsets, body->group_id)) {
+        response->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+        request_count_error(request, response->error_code);
+    } else if (list_offsets_to_delete(removal) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    } else if (removal->item_count > 0) {
+        response->error_code = removal_submit(removal, body->group_id, &response->error_code);
+    }
+    removal_step(removal);
+}
