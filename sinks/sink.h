@@ -87,6 +87,13 @@ struct sink_write {
     void *sink_data[2];  /* likewise */
 };
 
+struct sink_partition_info {
+    int32_t partition_count; /* of the topic, now */
+    /* The log's end when the flow opened the partition: whatever a destination has behind it was not
+     * sent by an earlier life of this log. */
+    int64_t end_offset_at_open;
+};
+
 /* What the flow offers to a sink. */
 struct sink_host_ops {
     /* The state that was last committed for a partition (opaque to the flow): its size, 0: none. */
@@ -105,6 +112,9 @@ struct sink_host_ops {
     /* Losses that the sink found (the hub truncated what is no longer held): counted in the ledger. */
     void (*lost)(struct sink_host *host, const char *topic, int32_t partition, const char *reason,
                  int64_t records);
+    /* 0 or MR_ENOENT. May be absent: then counts are not compared and roll-backs not noticed. */
+    int (*partition_info)(struct sink_host *host, const char *topic, int32_t partition,
+                          struct sink_partition_info *ret_info);
 };
 
 struct sink_host {
@@ -119,6 +129,7 @@ struct sink_host {
     const char *node_name;
     struct mr_uuid node_uuid;     /* of the data directory, bound to the machine: new after cloning */
     bool is_node_cloned;          /* the machine-id changed: all lineages are new */
+    const char *cluster_id;       /* of the mesh that this node is in or is; NULL: not known */
 };
 
 struct sink {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define SINKS(X) X(file) X(null) X(stdout)
+#define SINKS(X) X(file) X(null) X(peer) X(stdout)
 
 #define SINK_DECLARE(word) extern const struct sink_type sink_type_##word;
 SINKS(SINK_DECLARE)

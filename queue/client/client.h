@@ -107,12 +107,14 @@ struct client_request {
     const char *coordinator_key;
     int8_t coordinator_type; /* 0 group, 1 transaction */
     int16_t version_max;     /* 0: the highest that both sides know */
+    uint64_t session;        /* 0: any; else on this connection or never (MR_ENETWORK) */
     int64_t timeout_ms;      /* 0: the client's */
     client_done_cb done;
     void *owner;
 
-    int16_t version;       /* with the answer: the one that was used */
-    int32_t answered_node; /* with the answer: the node's id, -1 while that is not known */
+    int16_t version;           /* with the answer: the one that was used */
+    int32_t answered_node;     /* with the answer: the node's id, -1 while that is not known */
+    uint64_t answered_session; /* with the answer: which connection it came on, never 0 */
 
     /* the client's */
     struct client *client;

@@ -35,7 +35,8 @@ struct node {
     struct mr_connect *connect;
     struct mr_stream *stream;
     struct mr_timer backoff_timer;
-    int failures; /* in a row */
+    int failures;     /* in a row */
+    uint64_t session; /* of the connection that is ready, or was last */
     struct node_versions versions[WIRE_API_KEY_END];
     struct mr_link waiting;   /* requests, until the connection is ready */
     struct mr_link in_flight; /* sent, in order */
@@ -73,6 +74,7 @@ struct client {
     struct mr_map coordinators; /* "type:key" -> struct coordinator */
     struct mr_metric_set *metrics;
     char error[256];
+    uint64_t last_session;
     bool is_closing;
     struct mr_task close_task;
     void (*closed)(void *owner);

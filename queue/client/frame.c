@@ -163,6 +163,7 @@ static int answer(struct node *node, const uint8_t *frame, size_t size)
     if (rc == 0) {
         mr_list_remove(&request->link);
         request->answered_node = node->id;
+        request->answered_session = node->session;
         request_finish(request, 0, message);
         rc = node->hello_rc;
     }

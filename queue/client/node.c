@@ -229,6 +229,10 @@ static int node_transmit(struct node *node, struct client_request *request)
 
 int node_submit(struct node *node, struct client_request *request)
 {
+    if (request->session != 0 &&
+        (request->session != node->session || !node_is(node, NODE_READY))) {
+        return MR_ENETWORK;
+    }
     request->at = node;
     if (node_is(node, NODE_READY)) {
         int rc = node_transmit(node, request);
@@ -335,6 +339,7 @@ static void on_hello(struct client_request *request, int rc, const void *respons
         return;
     }
     mr_state_move(&node->machine, NODE_READY, NULL);
+    node->session = ++node->client->last_session;
     node->failures = 0;
     node->client->error[0] = '\0';
     send_waiting(node);

@@ -1,0 +1,291 @@
+/* The peer sink: batches of local topics go to the hubs as they lie on disk, exactly once.
+ *
+ * This file is the plugin: options, opening, closing. What happens to a partition is
+ * sinks/peer/lane.c, what is decided about it sinks/peer/lineage.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/core/hash.h"
+#include "base/core/logger.h"
+#include "base/core/memory.h"
+#include "sinks/peer/peer_internal.h"
+
+enum {
+    PORT = 9092,
+    NODES_MAX = 64,
+    CLOSE_MS = 2000, /* for what is in flight; afterwards the hub is asked at the next start */
+};
+
+static const char *const acks_words[] = {"all", "leader", NULL};
+
+static const char *check_nodes(const void *value)
+{
+    const struct mr_string_list *nodes = value;
+    struct mr_address address;
+
+    if (nodes->count == 0 || nodes->count > NODES_MAX) {
+        return "name between 1 and 64 nodes, such as [hub-1, \"hub-2:9092\"]";
+    }
+    for (size_t i = 0; i < nodes->count; i++) {
+        if (mr_address_parse(nodes->items[i], PORT, &address, NULL) != 0) {
+            return "a node is a host with or without a port, or unix:/path";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_prefix(const void *value)
+{
+    const char *prefix = *(const char *const *)value;
+
+    return prefix != NULL &&
+                   prefix[strspn(prefix, "abcdefghijklmnopqrstuvwxyz"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] != '\0'
+               ? "a prefix of topic names has letters, digits, '.', '_' and '-' only"
+               : NULL;
+}
+
+static const struct mr_option peer_options[] = {
+    {"nodes", MR_OPT_STRING_LIST, offsetof(struct peer_options, nodes), .is_required = true,
+     .example = "[hub-1, \"hub-2:9092\"]", .check = check_nodes,
+     .help = "Hubs to begin with, port 9092 unless said; the others are learned from them."},
+    {"acks", MR_OPT_ENUM, offsetof(struct peer_options, acks), .fallback = "all",
+     .words = acks_words,
+     .help = "When a batch counts as delivered: on all in-sync replicas, or on the leader."},
+    {"prefix", MR_OPT_STRING, offsetof(struct peer_options, prefix), .example = "edge.",
+     .check = check_prefix,
+     .help = "Put before the topic's name at the hub; without it the names are the same."},
+    {"create_topics", MR_OPT_BOOL, offsetof(struct peer_options, create_topics), .fallback = "true",
+     .help = "Create topics that the hub does not have."},
+    {"partitions", MR_OPT_INT, offsetof(struct peer_options, partitions), .min = 0, .max = 100000,
+     .help = "Of topics that are created; 0 leaves it to the hub."},
+    {"request_timeout", MR_OPT_DURATION, offsetof(struct peer_options, request_timeout_ms),
+     .fallback = "30s", .min = 1000, .max = 600000,
+     .help = "A hub that does not answer for so long is left, and asked anew."},
+    {"connect_timeout", MR_OPT_DURATION, offsetof(struct peer_options, connect_timeout_ms),
+     .fallback = "10s", .min = 100, .max = 600000, .help = "For making a connection to a hub."},
+    {0}};
+
+static const struct mr_metric_def peer_metrics[PEER_METRIC_COUNT] = {
+    [PEER_RESUMES] = {"millrace_peer_resumes_total", MR_COUNTER,
+                      "Times that a hub was asked what it has of a partition.", "sink"},
+    [PEER_SKIPPED] = {"millrace_peer_skipped_records_total", MR_COUNTER,
+                      "Records that were not sent, as the hub had them already.", "sink"},
+    [PEER_LINEAGES] = {"millrace_peer_lineages_total", MR_COUNTER, "Lineages begun.", "sink"},
+    [PEER_EPOCHS] = {"millrace_peer_epochs_total", MR_COUNTER,
+                     "New epochs of lineages: after gaps, refused records and expiry.", "sink"},
+    [PEER_REWINDS] = {"millrace_peer_rewinds_total", MR_COUNTER,
+                      "Times that a hub had lost records, which were sent again.", "sink"},
+    [PEER_AHEAD] = {"millrace_peer_hub_ahead_total", MR_COUNTER,
+                    "Times that a hub had records that this node never sent: a restored or copied "
+                    "data directory.",
+                    "sink"},
+    [PEER_SPLITS] = {"millrace_peer_split_batches_total", MR_COUNTER,
+                     "Batches that a hub refused, sent in pieces.", "sink"},
+    [PEER_REFUSED] = {"millrace_peer_refused_records_total", MR_COUNTER,
+                      "Records that a hub refused for good.", "sink"},
+};
+
+static void on_close_task(struct mr_task *task);
+static void on_close_timer(struct mr_timer *timer);
+
+/* ---- opening ---- */
+
+static int open_client(struct peer *peer, struct mr_error *error)
+{
+    const struct mr_string_list *nodes = &peer->options->nodes;
+    struct sink_host *host = peer->sink.host;
+    struct mr_address *addresses = mr_calloc(nodes->count, sizeof *addresses);
+    char client_id[200];
+    int rc = addresses == NULL ? mr_fail(error, MR_ENOMEM, "nodes") : 0;
+
+    for (size_t i = 0; i < nodes->count && rc == 0; i++) {
+        rc = mr_address_parse(nodes->items[i], PORT, &addresses[i], error);
+    }
+    (void)snprintf(client_id, sizeof client_id, "%s/%s", host->node_name, host->sink_id);
+    if (rc == 0) {
+        struct client_config config = {.loop = host->loop,
+                                       .net = host->net,
+                                       .random = host->random,
+                                       .metrics = host->metrics,
+                                       .client_id = client_id,
+                                       .bootstrap = addresses,
+                                       .bootstrap_count = nodes->count,
+                                       .request_timeout_ms = peer->options->request_timeout_ms,
+                                       .connect_timeout_ms = peer->options->connect_timeout_ms};
+        rc = client_new(&config, &peer->client, error);
+    }
+    mr_free(addresses);
+    return rc;
+}
+
+/* The same set of addresses has the same hash, in whatever order it is written. */
+static void describe_nodes(struct peer *peer)
+{
+    const struct mr_string_list *nodes = &peer->options->nodes;
+    size_t used = 0;
+
+    for (size_t i = 0; i < nodes->count; i++) {
+        peer->nodes_hash ^= mr_hash64(nodes->items[i], strlen(nodes->items[i]));
+        if (used < sizeof peer->destination) {
+            used += (size_t)snprintf(peer->destination + used, sizeof peer->destination - used,
+                                     "%s%s", i == 0 ? "" : ", ", nodes->items[i]);
+        }
+    }
+}
+
+static int peer_open(struct sink *sink, struct mr_error *error)
+{
+    struct peer *peer = (struct peer *)sink;
+    int rc;
+
+    peer->options = sink->options;
+    mr_list_init(&peer->lanes);
+    mr_list_init(&peer->homeless);
+    mr_task_init(&peer->close_task, sink->host->loop, on_close_task, peer);
+    mr_timer_init(&peer->close_timer, sink->host->loop, on_close_timer, peer);
+    describe_nodes(peer);
+    rc = open_client(peer, error);
+    if (rc == 0) {
+        peer->metrics = mr_metric_set_new(sink->host->metrics, peer_metrics, PEER_METRIC_COUNT,
+                                          (const char *const[]){sink->host->sink_id}, 1);
+    }
+    return rc;
+}
+
+/* ---- writes ---- */
+
+static void peer_write(struct sink *sink, struct sink_write *write)
+{
+    struct peer *peer = (struct peer *)sink;
+    struct lane *lane = lane_get(peer, write->topic, write->partition);
+
+    if (lane == NULL) {
+        mr_list_append(&peer->homeless, &write->link);
+        mr_task_post(&peer->close_task);
+        return;
+    }
+    lane_take(lane, write);
+}
+
+static void peer_status(struct sink *sink, struct sink_status *ret_status)
+{
+    const struct peer *peer = (const struct peer *)sink;
+    bool is_connected = peer->client != NULL && client_is_connected(peer->client);
+
+    ret_status->destination = peer->destination;
+    ret_status->error = peer->error[0] != '\0' ? peer->error : NULL;
+    ret_status->state = peer->is_closing            ? "closing"
+                        : is_connected              ? "connected"
+                        : ret_status->error != NULL ? "backoff"
+                                                    : "idle";
+}
+
+/* ---- closing: what is in flight is waited for, but not for long ---- */
+
+static bool lanes_are_idle(const struct peer *peer)
+{
+    mr_list_each(&peer->lanes, link, next)
+    {
+        if (!lane_is_idle(mr_container(link, struct lane, link))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void finish_close(struct peer *peer)
+{
+    sink_close_cb closed = peer->closed;
+    void *owner = peer->closed_owner;
+
+    mr_list_each(&peer->lanes, link, next)
+    {
+        lane_free(mr_container(link, struct lane, link));
+    }
+    mr_timer_stop(&peer->close_timer);
+    mr_task_cancel(&peer->close_task);
+    mr_metric_set_free(peer->metrics);
+    peer->metrics = NULL;
+    closed(owner);
+}
+
+static void on_client_closed(void *owner)
+{
+    struct peer *peer = owner;
+
+    peer->client = NULL;
+    mr_task_post(&peer->close_task);
+}
+
+static void close_client(struct peer *peer)
+{
+    if (!peer->is_client_closing) {
+        peer->is_client_closing = true;
+        client_close(peer->client, on_client_closed, peer);
+    }
+}
+
+static void answer_homeless(struct peer *peer)
+{
+    const struct sink_outcome outcome = {.class = SINK_RETRY, .reason = "no memory"};
+    struct mr_link *link;
+
+    while ((link = mr_list_pop(&peer->homeless)) != NULL) {
+        struct sink_write *write = mr_container(link, struct sink_write, link);
+        write->done(write, &outcome);
+    }
+}
+
+static void on_close_task(struct mr_task *task)
+{
+    struct peer *peer = task->owner;
+
+    answer_homeless(peer);
+    if (!peer->is_closing || !lanes_are_idle(peer)) {
+        return;
+    }
+    if (peer->client != NULL) {
+        close_client(peer);
+    } else {
+        finish_close(peer);
+    }
+}
+
+static void on_close_timer(struct mr_timer *timer)
+{
+    close_client(timer->owner); /* all requests end now, and all writes with them */
+}
+
+static void peer_close(struct sink *sink, sink_close_cb done, void *owner)
+{
+    struct peer *peer = (struct peer *)sink;
+
+    peer->is_closing = true;
+    peer->closed = done;
+    peer->closed_owner = owner;
+    if (mr_timer_start(&peer->close_timer, CLOSE_MS) != 0) {
+        close_client(peer);
+    }
+    mr_list_each(&peer->lanes, link, next)
+    {
+        lane_step(mr_container(link, struct lane, link));
+    }
+    mr_task_post(&peer->close_task);
+}
+
+const struct sink_type sink_type_peer = {
+    .name = "peer",
+    .help =
+        "Forwards topics to hubs (other millrace nodes) exactly once, batches as they lie on disk.",
+    .options = peer_options,
+    .options_size_bytes = sizeof(struct peer_options),
+    .size_bytes = sizeof(struct peer),
+    .wants = SINK_WANTS_RANGES,
+    .in_flight_max = PEER_IN_FLIGHT_MAX,
+    .wants_synced = true,
+    .open = peer_open,
+    .write = peer_write,
+    .close = peer_close,
+    .status = peer_status,
+};
