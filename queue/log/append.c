@@ -165,6 +165,23 @@ static int append_epoch(struct log *log, const struct batch_header *header)
     return rc;
 }
 
+/* A log that is to have gaps says so in its checkpoint before the first: else a start that has only
+ * the batches would take the one behind it for damaged. */
+static int append_gap(struct log *log, const struct batch_header *header)
+{
+    int rc;
+
+    if (header->base_offset == log->next_offset || log->gaps) {
+        return 0;
+    }
+    log->gaps = true;
+    rc = log_checkpoint_now(log, log->synced_offset, false);
+    if (rc != 0) {
+        log->gaps = false;
+    }
+    return rc;
+}
+
 static bool segment_is_due(const struct log *log, const struct segment *segment, int64_t size_bytes,
                            int64_t last_offset)
 {
@@ -301,7 +318,10 @@ static int append_inline(struct log *log, struct log_append *append,
     struct iovec parts[2];
     int rc;
 
-    rc = append_segment(log, batch_size_bytes(header), append);
+    rc = append_gap(log, header);
+    if (rc == 0) {
+        rc = append_segment(log, batch_size_bytes(header), append);
+    }
     if (rc == 0) {
         rc = producers_reserve(&log->producers, header);
     }
@@ -321,9 +341,6 @@ static int append_inline(struct log *log, struct log_append *append,
     }
     rc = producers_note(&log->producers, header, mr_loop_wall_ms(log->env->loop));
     mr_assert(rc == 0); /* reserved */
-    if (header->base_offset > log->next_offset) {
-        log->gaps = true;
-    }
     log->next_offset = append->last_offset + 1;
     append_commit(log, append, header);
     return 0;
@@ -340,13 +357,13 @@ static bool is_congested(const struct log *log)
 static int append_enqueue(struct log *log, struct log_append *append,
                           const struct batch_header *header)
 {
-    int rc = producers_note(&log->producers, header, mr_loop_wall_ms(log->env->loop));
+    int rc = append_gap(log, header);
 
+    if (rc == 0) {
+        rc = producers_note(&log->producers, header, mr_loop_wall_ms(log->env->loop));
+    }
     if (rc != 0) {
         return rc;
-    }
-    if (header->base_offset > log->next_offset) {
-        log->gaps = true;
     }
     log->next_offset = append->last_offset + 1;
     log->queued_bytes += batch_size_bytes(header);

@@ -152,6 +152,16 @@ int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean)
     return mr_disk_fsync_directory(log->disk, log->directory);
 }
 
+void log_checkpoint_soft(struct log *log)
+{
+    struct mr_buf *bytes = log_checkpoint_bytes(log, log->synced_offset, false);
+
+    if (bytes != NULL) {
+        (void)checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
+        mr_buf_unref(bytes);
+    }
+}
+
 /* ---- rolling ---- */
 
 /* Snapshots before the newest few are of no use: a truncation that goes behind them replays more.

@@ -409,6 +409,8 @@ int log_jump(struct log *log, int64_t offset);
 struct mr_buf *log_checkpoint_bytes(struct log *log, int64_t recovery_offset, bool is_clean);
 /* Both slots, synced: where an older one that came back would lie. */
 int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean);
+/* One slot, not synced: where what is lost with it can be had from the segments. */
+void log_checkpoint_soft(struct log *log);
 void log_close_step(struct log *log);
 void log_count(struct log *log, int metric, int64_t amount);
 

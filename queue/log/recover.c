@@ -565,6 +565,9 @@ int log_recover(struct log *log, const struct mr_uuid *topic_id, struct mr_error
         mr_warn("a checkpoint was damaged; the other, or the segments, have served",
                 KV_STR("directory", log->directory));
     }
+    if (listing.segments.count == 0) {
+        log_checkpoint_soft(log); /* of a new log: that it has no gaps */
+    }
     if (log->synced_offset < log->end_offset) {
         sync_dirty(log);
     }

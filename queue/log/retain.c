@@ -118,17 +118,6 @@ void segment_discard(struct segment *segment)
     }
 }
 
-/* Not synced: the segments that are left say the same, or a little less. */
-static void checkpoint_soft(struct log *log)
-{
-    struct mr_buf *bytes = log_checkpoint_bytes(log, log->synced_offset, false);
-
-    if (bytes != NULL) {
-        (void)checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
-        mr_buf_unref(bytes);
-    }
-}
-
 static void move_start(struct log *log, int64_t start_offset)
 {
     char path[LOG_PATH_SIZE];
@@ -153,7 +142,7 @@ void log_remove_segments(struct log *log, size_t count)
         return;
     }
     move_start(log, log->segments[count]->base_offset);
-    checkpoint_soft(log);
+    log_checkpoint_soft(log);
     for (size_t i = 0; i < count; i++) {
         bytes += log->segments[i]->size_bytes + log->segments[i]->index_bytes;
         log->sealed_bytes -= log->segments[i]->size_bytes;

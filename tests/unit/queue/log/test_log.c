@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/clock.h"
+#include "queue/log/log_internal.h"
 #include "tests/lib/log_fixture.h"
 #include "tests/lib/test.h"
 
@@ -408,5 +410,69 @@ TEST(log, a_follower_keeps_offsets)
         }
         CHECK_EQ(log_end_offset(f->log), INT64_C(5000000002));
     }
+    log_fixture_free(f);
+}
+
+/* The same with real threads (and, under tsan, with their races): appends inline and queued, an
+ * fsync for each group, reads in between. */
+TEST(log, lives_on_a_real_loop_with_threads)
+{
+    struct log_fixture *f = log_fixture_new(14);
+    struct mr_clock *clock = mr_clock_system();
+    struct log_env env = f->env;
+    struct log *log = NULL;
+    struct late late[64];
+    bool is_closed = false;
+    int64_t deadline_us;
+
+    CHECK_EQ(mr_loop_new(clock, &env.loop, NULL), 0);
+    CHECK_EQ(mr_workers_new(env.loop, "fsync", 1, &env.fsync_workers), 0);
+    CHECK_EQ(mr_workers_new(env.loop, "io", 2, &env.io_workers), 0);
+    env.disk = mr_disk_system();
+    env.metrics = NULL;
+    f->config.fsync = LOG_FSYNC_ALWAYS;
+    CHECK_EQ(log_open(&env, f->directory, NULL, &f->config, &log, NULL), 0);
+    deadline_us = mr_clock_monotonic_us(clock) + 60 * 1000000;
+    for (int round = 0; round < 20; round++) {
+        log->unflushed_bytes = round % 2 == 0 ? LOG_UNFLUSHED_MAX + 1 : 0;
+        for (int i = 0; i < 64; i++) {
+            struct mr_buf *batch = log_fixture_batch(f, round * 64 + i, 1, 100, NULL);
+
+            late[i] = (struct late){
+                .append = {
+                    .batch = {.buf = batch, .data = batch->data, .size_bytes = batch->size_bytes},
+                    .leader_epoch = -1,
+                    .cb = on_late,
+                    .owner = &late[i]}};
+            CHECK_EQ(log_append(log, &late[i].append), 0);
+            CHECK_EQ(late[i].append.base_offset, round * 64 + i);
+            mr_buf_unref(batch);
+        }
+        while (late[63].calls == 0) {
+            struct log_range range;
+
+            CHECK_LT(mr_clock_monotonic_us(clock), deadline_us);
+            CHECK_EQ(log_read(log, 0, INT64_MAX, 1000, NULL, &range), 0);
+            mr_loop_turn(env.loop, 100);
+            log_range_done(&range);
+        }
+        for (int i = 0; i < 64; i++) {
+            CHECK_EQ(late[i].calls, 1);
+            CHECK_EQ(late[i].append.rc, 0);
+        }
+        CHECK_EQ(log_synced_offset(log), (round + 1) * 64);
+    }
+    log_close(log, on_gone, &is_closed);
+    while (!is_closed) {
+        CHECK_LT(mr_clock_monotonic_us(clock), deadline_us);
+        mr_loop_turn(env.loop, 100);
+    }
+    mr_workers_free(env.fsync_workers);
+    mr_workers_free(env.io_workers);
+    mr_loop_free(env.loop);
+    f->env.disk = mr_disk_system();
+    CHECK_EQ(log_fixture_open(f), 0);
+    log_fixture_check_whole(f);
+    CHECK_EQ(log_end_offset(f->log), 20 * 64);
     log_fixture_free(f);
 }
