@@ -221,7 +221,7 @@ static void update_node(struct client *client, const struct metadata_response *a
     struct node *node;
 
     if (broker->host.size <= 0 || (size_t)broker->host.size >= sizeof address.host ||
-        broker->port <= 0 || broker->port > UINT16_MAX || broker->node_id < 0) {
+        broker->port < 0 || broker->port > UINT16_MAX || broker->node_id < 0) {
         return;
     }
     memcpy(address.host, broker->host.data, (size_t)broker->host.size);
@@ -229,7 +229,8 @@ static void update_node(struct client *client, const struct metadata_response *a
     if (node == NULL) {
         node = node_adopt(client, answer, &address);
     }
-    if (node == NULL) {
+    if (node == NULL &&
+        broker->port > 0) { /* port 0: a node's own socket; no other way in is told */
         node = node_new(client, broker->node_id, &address);
     }
     if (node != NULL) {
