@@ -252,6 +252,7 @@ static void job_run(struct mr_work *work)
 {
     struct file_sink *file = work->owner;
     struct mr_error error = {0};
+    bool has_failed = false;
     int rc;
 
     file_store_begin(file->store, file->job_wall_ms);
@@ -265,8 +266,10 @@ static void job_run(struct mr_work *work)
         if (rc_of(write_of(link)) == 0) {
             set_rc(write_of(link), rc);
         }
+        has_failed = has_failed || rc_of(write_of(link)) != 0;
     }
-    (void)snprintf(file->job_error, sizeof file->job_error, "%s", error.text);
+    /* What went wrong and was mended (a directory that had to be made) has left words, too. */
+    (void)snprintf(file->job_error, sizeof file->job_error, "%s", has_failed ? error.text : "");
 }
 
 /* ---- answers (on the loop) ---- */

@@ -14,6 +14,13 @@ enum {
     WINDOW_BYTES_MAX = 256 << 20,
 };
 
+struct frames {
+    enum mr_codec codec;
+    struct mr_codec_context *codecs;
+    struct mr_bytes window;
+    struct mr_bytes lines; /* of one frame */
+};
+
 static int read_all(struct mr_disk *disk, int fd, void *data, size_t size_bytes, int64_t offset)
 {
     ssize_t count = mr_disk_pread(disk, fd, data, size_bytes, offset);
@@ -52,9 +59,28 @@ static int find_line(struct mr_disk *disk, int fd, int64_t size_bytes, struct mr
     return rc;
 }
 
+/* The size of the frame at `data`, which also decodes, and to whole lines: after a power loss a
+ * frame may have its length and zeros for content. */
+static int check_frame(struct frames *frames, const uint8_t *data, size_t size_bytes,
+                       size_t *ret_size)
+{
+    struct mr_bytes *lines = &frames->lines;
+    int rc = mr_codec_frame_size(frames->codec, data, size_bytes, ret_size);
+
+    if (rc == 0) {
+        mr_bytes_clear(lines);
+        rc = mr_codec_decompress(frames->codecs, frames->codec, data, *ret_size, WINDOW_BYTES_MAX,
+                                 lines);
+    }
+    if (rc == 0 && (lines->size_bytes == 0 || lines->data[lines->size_bytes - 1] != '\n')) {
+        rc = MR_ECORRUPT;
+    }
+    return rc;
+}
+
 /* Forwards, frame by frame, in a window that grows only for a frame larger than itself. */
-static int find_frame(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t size_bytes,
-                      struct mr_bytes *bytes, int64_t *ret_end)
+static int find_frame(struct mr_disk *disk, int fd, struct frames *frames, int64_t size_bytes,
+                      int64_t *ret_end)
 {
     int64_t at = 0; /* in the file, of the window */
     int64_t window = WINDOW_BYTES;
@@ -63,13 +89,13 @@ static int find_frame(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t
         size_t filled = (size_t)(size_bytes - at < window ? size_bytes - at : window);
         size_t used = 0;
         size_t frame = 0;
-        bytes->size_bytes = 0;
-        int rc = mr_bytes_reserve(bytes, filled);
+        frames->window.size_bytes = 0;
+        int rc = mr_bytes_reserve(&frames->window, filled);
         if (rc == 0) {
-            rc = read_all(disk, fd, bytes->data, filled, at);
+            rc = read_all(disk, fd, frames->window.data, filled, at);
         }
         for (; rc == 0 && used < filled; used += rc == 0 ? frame : 0) {
-            rc = mr_codec_frame_size(codec, bytes->data + used, filled - used, &frame);
+            rc = check_frame(frames, frames->window.data + used, filled - used, &frame);
         }
         at += (int64_t)used;
         if (rc == MR_ETRUNCATED && at + (int64_t)(filled - used) == size_bytes) {
@@ -89,15 +115,38 @@ static int find_frame(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t
     return 0;
 }
 
-int file_tail_find(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t size_bytes,
-                   int64_t *ret_end)
+static int find_last_frame(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t size_bytes,
+                           int64_t *ret_end)
+{
+    struct frames frames = {.codec = codec};
+    int rc;
+
+    mr_bytes_init(&frames.window);
+    mr_bytes_init(&frames.lines);
+    rc = mr_codec_context_new(&frames.codecs);
+    if (rc == 0) {
+        rc = find_frame(disk, fd, &frames, size_bytes, ret_end);
+    }
+    mr_codec_context_free(frames.codecs);
+    mr_bytes_done(&frames.window);
+    mr_bytes_done(&frames.lines);
+    return rc;
+}
+
+static int find_last_line(struct mr_disk *disk, int fd, int64_t size_bytes, int64_t *ret_end)
 {
     struct mr_bytes bytes;
     int rc;
 
     mr_bytes_init(&bytes);
-    rc = codec == MR_CODEC_NONE ? find_line(disk, fd, size_bytes, &bytes, ret_end)
-                                : find_frame(disk, fd, codec, size_bytes, &bytes, ret_end);
+    rc = find_line(disk, fd, size_bytes, &bytes, ret_end);
     mr_bytes_done(&bytes);
     return rc;
+}
+
+int file_tail_find(struct mr_disk *disk, int fd, enum mr_codec codec, int64_t size_bytes,
+                   int64_t *ret_end)
+{
+    return codec == MR_CODEC_NONE ? find_last_line(disk, fd, size_bytes, ret_end)
+                                  : find_last_frame(disk, fd, codec, size_bytes, ret_end);
 }

@@ -1,5 +1,7 @@
 #include "sinks/line.h"
 
+#include <string.h>
+
 #include "base/core/buffer.h"
 #include "base/text/json.h"
 #include "base/text/time.h"
@@ -37,7 +39,11 @@ static void put_json(const struct sink_write *write, const struct sink_record *r
     mr_json_key(&json, "headers");
     mr_json_open_object(&json);
     for (uint32_t i = 0; i < record->header_count; i++) {
-        mr_json_key_bytes(&json, record->headers[i].name.data, record->headers[i].name.size);
+        const struct sink_field *name = &record->headers[i].name;
+        if (name->size == 6 && memcmp(name->data, "mr.pos", 6) == 0) {
+            continue; /* where a source stands: bytes, and of no use elsewhere */
+        }
+        mr_json_key_bytes(&json, name->data, name->size);
         put_field(&json, &record->headers[i].value);
     }
     mr_json_close_object(&json);
