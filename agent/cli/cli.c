@@ -7,9 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cli/target.h"
 #include "agent/config/config.h"
 #include "base/core/disk.h"
 #include "base/text/nearest.h"
+
+#define CLI_STATUS_USAGE                                                                           \
+    CLI_TARGET_LOCAL_USAGE                                                                         \
+    "  -o, --output json  instead of a table\n"                                                    \
+    "  --no-header        no line of titles\n"
+
+/* --config is the topic's there, so the node's file has its letter and another word. */
+#define CLI_TOPICS_USAGE                                                                           \
+    "  -b, --node HOST:PORT  any node, or Kafka broker\n"                                          \
+    "  -c, --config-file FILE  the node of this configuration, by its own socket\n"                \
+    "  --data DIR            the node with this data directory, likewise\n"                        \
+    "                        (none of them: the only node that runs on this host)\n"               \
+    "  -o, --output json     instead of a table\n"                                                 \
+    "  --no-header           no line of titles\n"
 
 static const struct cli_command commands[] = {
     {"run", "run this node", cli_run,
@@ -32,6 +47,56 @@ static const struct cli_command commands[] = {
      "  --records   also every record\n"
      "  --index     also every index entry\n"
      "  -o json     one JSON object per line\n"},
+    {"files", "the files that a node reads: position, size, lag, state", cli_files,
+     "  millrace files\n"
+     "  millrace files --data /var/lib/millrace -o json\n\n" CLI_STATUS_USAGE},
+    {"sinks", "the sinks of a node: state, lag, last error", cli_sinks,
+     "  millrace sinks\n"
+     "  millrace sinks -c edge.yaml -o json\n\n" CLI_STATUS_USAGE},
+    {"ledger", "the books of a node: in = out + queued + dropped", cli_ledger,
+     "  millrace ledger\n"
+     "  millrace ledger --quiet || echo 'something is missing'\n\n" CLI_STATUS_USAGE
+     "  -q, --quiet        no table\n\n"
+     "  Exits 0 if the books balance, 1 if not.\n"},
+    {"health", "whether a node is well", cli_health,
+     "  millrace health\n"
+     "  millrace health --quiet && echo fine\n\n" CLI_STATUS_USAGE
+     "  -q, --quiet        no table\n\n"
+     "  Exits 0 if all is well, 1 if not, 69 if no node answers.\n"},
+    {"topics", "list, describe, create, delete, alter topics", cli_topics,
+     "  millrace topics\n"
+     "  millrace topics describe nginx.access\n"
+     "  millrace topics create web --partitions 6 --config retention.ms=3600000\n"
+     "  millrace topics alter web --partitions 12 --config retention.bytes=1073741824\n"
+     "  millrace topics alter web --unset retention.bytes\n"
+     "  millrace topics delete web --yes\n\n"
+     "  -a, --all             list also those that begin with __\n"
+     "  --partitions N        create, alter: how many (alter: only more)\n"
+     "  --replicas N          create: on how many nodes\n"
+     "  --config KEY=VALUE    create, alter: may be given several times\n"
+     "  --unset KEY           alter: back to the default\n"
+     "  --dry-run             check, and change nothing\n"
+     "  --yes                 delete without a question\n" CLI_TOPICS_USAGE},
+    {"produce", "write lines of standard input to a topic", cli_produce,
+     "  tail -f app.log | millrace produce -t app\n"
+     "  echo 'user1:hello' | millrace produce -t web -k : --compression zstd -b hub-1:9092\n\n"
+     "  -t, --topic NAME      must be written\n"
+     "  -p, --partition N     unless written: by the key as Kafka's clients do, else by turns\n"
+     "  -k, --key SEPARATOR   what stands before it on a line is the key\n"
+     "  --acks all|1          what counts as written (default all)\n"
+     "  --compression CODEC   none, gzip, snappy, lz4 (default), zstd\n" CLI_TARGET_ANY_USAGE},
+    {"consume", "print the records of a topic", cli_consume,
+     "  millrace consume -t nginx.access -o beginning -e\n"
+     "  millrace consume -t nginx.access -o -10 -f json\n"
+     "  millrace consume -t web -p 3 -o @2025-01-31T12:00:00Z -n 100 -b hub-1:9092\n\n"
+     "  -t, --topic NAME      must be written\n"
+     "  -p, --partition N     only this one\n"
+     "  -o, --offset WHERE    beginning, end (default), an offset, -N: the last N of each\n"
+     "                        partition, @TIME: RFC 3339 or milliseconds since 1970\n"
+     "  -n, --count N         end after so many records\n"
+     "  -e, --exit            end when there is nothing more\n"
+     "  -f, --format value|json  the value alone (default), or all that is known of a "
+     "record\n" CLI_TARGET_ANY_USAGE},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 
@@ -84,6 +149,9 @@ static void take(const struct cli_option *option)
 {
     if (option->value != NULL) {
         *option->value = optarg;
+    } else if (option->list != NULL) {
+        struct cli_list *list = option->list;
+        list->items[list->count < CLI_LIST_MAX ? list->count++ : CLI_LIST_MAX - 1] = optarg;
     } else if (option->flag != NULL) {
         *option->flag = true;
     } else {
@@ -108,7 +176,7 @@ int cli_parse(const char *command, int argc, char **argv, const struct cli_optio
     int got;
 
     for (; options[count].name != NULL && count < OPTIONS_MAX; count++) {
-        bool has_value = options[count].value != NULL;
+        bool has_value = options[count].value != NULL || options[count].list != NULL;
         longs[count] = (struct option){
             options[count].name, has_value ? required_argument : no_argument, NULL, 1000 + count};
         if (options[count].letter != '\0') {

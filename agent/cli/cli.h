@@ -32,6 +32,14 @@ const struct cli_command *cli_at(int place);
 
 /* ---- what subcommands share ---- */
 
+enum { CLI_LIST_MAX = 64 };
+
+/* The arguments of an option that may be given several times. */
+struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    int count;
+};
+
 /* One option of a subcommand: long name, letter (0: none), where its argument goes. */
 struct cli_option {
     const char *name;
@@ -39,6 +47,8 @@ struct cli_option {
     const char **value; /* takes an argument */
     bool *flag;         /* or is a flag */
     int *count;         /* or counts */
+    struct cli_list
+        *list; /* or takes an argument each time; beyond CLI_LIST_MAX the last one stays */
 };
 
 /* Parses argv against the table; -h prints `command`'s usage and exits 0. What is left (positional)
@@ -54,8 +64,15 @@ bool cli_is_json(const char *output); /* "-o json" */
 
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_consume(int argc, char **argv);
 int cli_dump(int argc, char **argv);
+int cli_files(int argc, char **argv);
+int cli_health(int argc, char **argv);
+int cli_ledger(int argc, char **argv);
+int cli_produce(int argc, char **argv);
 int cli_run(int argc, char **argv);
+int cli_sinks(int argc, char **argv);
+int cli_topics(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
 #endif

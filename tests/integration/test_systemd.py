@@ -69,7 +69,7 @@ def test_speaks_the_notify_protocol(tmp_path):
         try:
             node.start(wait=False, environment={"NOTIFY_SOCKET": str(address),
                                                 "WATCHDOG_USEC": "1000000"})
-            assert "READY=1" in notify.recv(4096).decode()
+            wait_until(lambda: "READY=1" in notify.recv(4096).decode(), what="READY")
             assert node.is_ready()
             wait_until(lambda: "WATCHDOG=1" in notify.recv(4096).decode(), what="the watchdog")
             node.stop()

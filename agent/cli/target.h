@@ -1,0 +1,52 @@
+/* Which node a subcommand speaks to, and asking its admin API.
+ *
+ * -c FILE: the node of that configuration; --data DIR: the one that has this data directory; --node
+ * HOST:PORT: any node, by the Kafka protocol; nothing: the only one that runs on this host. */
+#ifndef AGENT_CLI_TARGET_H
+#define AGENT_CLI_TARGET_H
+
+#include "base/net/stream.h"
+
+struct mr_error;
+typedef struct json_t json_t;
+
+struct cli_target {
+    const char *config;
+    const char *data;
+    const char *node;
+};
+
+/* Rows of a subcommand's option table. */
+#define CLI_TARGET_LOCAL(target)                                                                   \
+    {.name = "config", .letter = 'c', .value = &(target).config},                                  \
+    {                                                                                              \
+        .name = "data", .value = &(target).data                                                    \
+    }
+#define CLI_TARGET_ANY(target)                                                                     \
+    CLI_TARGET_LOCAL(target),                                                                      \
+    {                                                                                              \
+        .name = "node", .letter = 'b', .value = &(target).node                                     \
+    }
+#define CLI_TARGET_LOCAL_USAGE                                                                     \
+    "  -c, --config FILE  the node of this configuration\n"                                        \
+    "  --data DIR         the node with this data directory\n"                                     \
+    "                     (neither: the only node that runs on this host)\n"
+#define CLI_TARGET_ANY_USAGE                                                                       \
+    "  -b, --node HOST:PORT  any node, or Kafka broker\n"                                          \
+    "  -c, --config FILE     the node of this configuration, by its own socket\n"                  \
+    "  --data DIR            the node with this data directory, likewise\n"                        \
+    "                        (none of them: the only node that runs on this host)\n"
+
+/* Where Kafka is spoken. CLI_OK, or what went wrong, told on stderr. */
+int cli_target_kafka(const char *command, const struct cli_target *target,
+                     struct mr_address *ret_address);
+/* GET `path` of the admin API: the parsed answer (json_decref is the caller's), also when the
+ * status is 503 (a failing health). CLI_OK, or what went wrong, told on stderr. */
+int cli_target_get(const char *command, const struct cli_target *target, const char *path,
+                   json_t **ret_answer);
+/* What -o may be: table or json. */
+int cli_check_output(const char *command, const char *output);
+/* "-o json": the answer, indented. Takes the reference. */
+int cli_print_json(json_t *answer);
+
+#endif

@@ -1,0 +1,132 @@
+"""The command line against a running node: what it prints, and its exit codes."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from node import binary, run, wait_until
+
+LINES = [f"line {number}" for number in range(1000)]
+
+
+@pytest.fixture
+def edge(node, free_port, tmp_path):
+    """A node that has read a file of 1000 lines and written them to another."""
+    log = tmp_path / "app.log"
+    log.write_text("".join(line + "\n" for line in LINES), encoding="utf-8")
+    edge = node({
+        "node": {"name": "edge", "run": str(tmp_path / "run")},
+        "listen": [{"address": f"127.0.0.1:{free_port()}"}],
+        "sources": {"app": {"type": "file", "paths": [str(log)], "topic": "app"}},
+        "sinks": {"archive": {"type": "file", "topics": ["app"],
+                              "path": str(tmp_path / "out" / "{topic}.log")}}}, "edge")
+    edge.log, edge.archive = log, tmp_path / "out" / "app.log"
+    edge.start()
+    wait_until(lambda: edge.archive.exists() and
+               edge.archive.read_text(encoding="utf-8").count("\n") == len(LINES), what="the archive")
+    return edge
+
+
+def cli(edge, *arguments, status=0, **keywords):
+    done = run(*arguments, "--data", edge.data, **keywords)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_files_sinks_ledger_and_health_agree(edge):
+    """After everything is delivered: nothing behind, nothing queued, balanced books, all well."""
+    wait_until(lambda: json.loads(cli(edge, "sinks", "-o", "json").stdout)[0]["partitions"][0]["queued"]
+               == 0, what="an empty queue")
+    (file,) = json.loads(cli(edge, "files", "-o", "json").stdout)
+    assert file["path"] == str(edge.log) and file["behind"] == 0
+    assert file["position"] == edge.log.stat().st_size
+    (sink,) = json.loads(cli(edge, "sinks", "-o", "json").stdout)
+    assert sink["partitions"][0]["delivered"] == len(LINES) and sink["error"] is None
+    ledger = json.loads(cli(edge, "ledger", "-o", "json").stdout)
+    assert ledger["balanced"] and ledger["sources"][0]["in"] == len(LINES)
+    assert json.loads(cli(edge, "health", "-o", "json").stdout)["status"] == "ok"
+    assert edge.archive.read_text(encoding="utf-8").splitlines() == LINES
+
+
+def test_tables_are_for_eyes_and_for_cut(edge):
+    table = cli(edge, "files").stdout.splitlines()
+    assert table[0].split()[:3] == ["SOURCE", "PATH", "STATE"] and "\033" not in table[0]
+    rows = cli(edge, "files", "--no-header").stdout.splitlines()
+    assert [row.split() for row in rows] == [row.split() for row in table[1:]]
+    assert cli(edge, "ledger", "--quiet").stdout == ""
+
+
+def test_consume_prints_each_record_once(edge):
+    for way in (["-b", edge.bootstrap], ["--data", edge.data], ["-c", edge.config_path]):
+        done = run("consume", "-t", "app", "-o", "beginning", "-e", *way)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == LINES
+    last = cli(edge, "consume", "-t", "app", "-o", "-3", "-e").stdout.splitlines()
+    assert last == LINES[-3:]
+    some = cli(edge, "consume", "-t", "app", "-o", "500", "-n", "2", "-f", "json").stdout.splitlines()
+    assert [json.loads(line)["offset"] for line in some] == [500, 501]
+    assert json.loads(some[0])["headers"]["mr.file"] == str(edge.log)
+    assert cli(edge, "consume", "-t", "app", "-o", "@0", "-n", "1").stdout == LINES[0] + "\n"
+    assert cli(edge, "consume", "-t", "app", "-o", "@9999-01-01T00:00:00Z", "-e").stdout == ""
+
+
+def test_consume_ends_in_good_order_on_ctrl_c(edge):
+    with subprocess.Popen([binary(), "consume", "-t", "app", "-o", "beginning", "-b", edge.bootstrap],
+                          stdout=subprocess.PIPE, text=True) as reader:
+        assert [reader.stdout.readline() for _ in LINES] == [line + "\n" for line in LINES]
+        reader.send_signal(signal.SIGINT)
+        assert reader.wait(10) == 130
+
+
+def test_produce_writes_lines_and_keys(edge):
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        cli(edge, "produce", "-t", codec, "--compression", codec, input="one\ntwo\nthree")
+        assert cli(edge, "consume", "-t", codec, "-o", "beginning", "-e").stdout == "one\ntwo\nthree\n"
+    cli(edge, "produce", "-t", "keyed", "-k", ":", "--acks", "1", input="a:1\nb:2:3\nnone\n")
+    records = [json.loads(line) for line in
+               cli(edge, "consume", "-t", "keyed", "-o", "beginning", "-e", "-f", "json").stdout.splitlines()]
+    assert [(record["key"], record["value"]) for record in records] == \
+        [("a", "1"), ("b", "2:3"), (None, "none")]
+
+
+def test_produce_of_many_lines_keeps_their_order(edge):
+    lines = "".join(f"number {number}\n" for number in range(200000))
+    cli(edge, "produce", "-t", "many", input=lines)
+    assert cli(edge, "consume", "-t", "many", "-o", "beginning", "-e").stdout == lines
+
+
+def test_refusals_say_why(edge):
+    """A local topic takes nothing from clients; a missing topic, partition or place is told."""
+    done = cli(edge, "produce", "-t", "app", input="x\n", status=1)
+    assert "POLICY_VIOLATION" in done.stderr and "0 records were acknowledged" in done.stderr
+    assert "UNKNOWN_TOPIC" in cli(edge, "consume", "-t", "nothing", "-e", status=1).stderr
+    assert "1 partitions" in cli(edge, "consume", "-t", "app", "-p", "7", status=1).stderr
+    assert "OFFSET_OUT_OF_RANGE" in cli(edge, "consume", "-t", "app", "-o", "5000", status=1).stderr
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (["files", "--data", "/nonexistent"], 69, "no node"),
+    (["consume", "-t", "app", "-b", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+    (["consume", "-t", "app", "-o", "somewhere"], 2, "somewhere"),
+    (["consume"], 2, "which topic"),
+    (["topics", "lits"], 2, "did you mean 'list'"),
+    (["topics", "delete"], 2, "which topics"),
+    (["files", "-o", "yaml"], 2, "table or json"),
+    (["files", "--no-heder"], 2, "--no-header"),
+    (["sinks", "-c", "/nonexistent.yaml"], 78, "/nonexistent.yaml"),
+    (["ledgr"], 2, "did you mean 'ledger'"),
+])
+def test_exit_codes_and_words(arguments, status, words):
+    done = run(*arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["files", "sinks", "ledger", "health", "topics", "produce", "consume"])
+def test_help_begins_with_examples(command):
+    done = run(command, "-h")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[2].lstrip().startswith(("millrace", "tail"))
