@@ -80,28 +80,26 @@ static bool part_diverges(struct fetch_part *part)
     return true;
 }
 
-static bool range_has_zstd(struct fetch_part *part)
+/* Hops from header to header: the records themselves are not read. */
+static bool range_has_zstd(const struct fetch_part *part)
 {
-    struct broker *broker = part->fetch->request->broker;
-    size_t size = (size_t)part->range.size_bytes;
-    uint8_t *data = mr_malloc(size);
-    bool found = false;
+    struct mr_disk *disk = part->fetch->request->broker->disk;
+    int64_t at = part->range.position;
+    int64_t end = at + part->range.size_bytes;
 
-    if (data == NULL || mr_disk_pread(broker->disk, part->range.fd, data, size,
-                                      part->range.position) != (ssize_t)size) {
-        mr_free(data);
-        return false;
-    }
-    for (size_t at = 0; !found && at < size;) {
+    while (at < end) {
+        uint8_t data[BATCH_HEADER_SIZE];
         struct batch_header header;
-        if (batch_header_parse(data + at, size - at, &header) != 0) {
-            break;
+        if (mr_disk_pread(disk, part->range.fd, data, sizeof data, at) != (ssize_t)sizeof data ||
+            batch_header_parse(data, sizeof data, &header) != 0) {
+            return false;
         }
-        found = (header.attributes & BATCH_CODEC_MASK) == MR_CODEC_ZSTD;
-        at += (size_t)batch_size_bytes(&header);
+        if ((header.attributes & BATCH_CODEC_MASK) == MR_CODEC_ZSTD) {
+            return true;
+        }
+        at += batch_size_bytes(&header);
     }
-    mr_free(data);
-    return found;
+    return false;
 }
 
 /* How much this partition may add; the first one with data gets its batch whatever the bounds say.
