@@ -8,6 +8,9 @@
 #include "agent/cli/cli.h"
 #include "agent/config/config.h"
 #include "base/core/logger.h"
+#include "base/core/memory.h"
+
+enum { RUN_KEEP_BYTES = 8 * 1024 * 1024 };
 
 /* systemd sets JOURNAL_STREAM for services whose stderr goes to the journal. */
 static enum mr_log_format log_format(const struct config *config)
@@ -54,6 +57,7 @@ int cli_run(int argc, char **argv)
     if (config == NULL) {
         return CLI_BAD_CONFIG;
     }
+    mr_memory_keep(RUN_KEEP_BYTES);
     mr_log_setup((enum mr_log_level)config->log.level, log_format(config));
     rc = run_agent(config);
     config_free(config);

@@ -5,6 +5,7 @@
  * means failure. */
 #include "base/core/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -125,4 +126,11 @@ int mr_grow(void *items, size_t *capacity, size_t want, size_t item_size)
     memcpy(items, &memory, sizeof memory);
     *capacity = grown;
     return 0;
+}
+
+void mr_memory_keep(size_t keep_bytes)
+{
+    /* Fixed values also switch off glibc's own adapting of them. Failure only costs speed. */
+    (void)mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, (int)keep_bytes);
 }

@@ -17,6 +17,11 @@ char *mr_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* Grows *items (of item_size bytes each) to hold at least `want`, doubling; 0 or MR_ENOMEM. */
 int mr_grow(void *items, size_t *capacity, size_t want, size_t item_size);
 
+/* For long-lived processes that take and give back large buffers all the time: the heap keeps up to
+ * keep_bytes of free memory, where it would else return each buffer to the kernel and get it back
+ * page by page, zeroed. */
+void mr_memory_keep(size_t keep_bytes);
+
 /* Tests only, single-threaded: before each allocation `should_fail(owner)` is asked. NULL: never. */
 void mr_memory_set_fault(bool (*should_fail)(void *owner), void *owner);
 
