@@ -7,6 +7,7 @@
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "queue/queue.h"
 
 static const struct mr_metric_def drain_metrics[DRAIN_METRIC_COUNT] = {
     [DRAIN_EVENTS] = {"millrace_sink_events_total", MR_COUNTER, "Records delivered.", "sink"},
@@ -78,11 +79,24 @@ static void lost(struct sink_host *host, const char *topic, int32_t partition, c
     }
 }
 
+static int partition_info(struct sink_host *host, const char *topic, int32_t partition,
+                          struct sink_partition_info *ret_info)
+{
+    struct part *part = part_find(drain_of(host), topic, partition);
+
+    if (part == NULL) {
+        return MR_ENOENT;
+    }
+    part_info(part, ret_info);
+    return 0;
+}
+
 static const struct sink_host_ops host_ops = {
     .state_get = state_get,
     .state_commit = state_commit,
     .rewind = rewind_part,
     .lost = lost,
+    .partition_info = partition_info,
 };
 
 /* ---- backoff ---- */
@@ -258,7 +272,8 @@ static int open_sink(struct drain *drain, struct mr_error *error)
                                      .sink_id = config->id,
                                      .node_name = config->node_name,
                                      .node_uuid = config->node_uuid,
-                                     .is_node_cloned = config->is_node_cloned};
+                                     .is_node_cloned = config->is_node_cloned,
+                                     .cluster_id = queue_cluster_id(config->queue)};
     drain->sink = mr_calloc(1, config->type->size_bytes);
     if (drain->sink == NULL) {
         return mr_fail(error, MR_ENOMEM, "open");

@@ -74,6 +74,7 @@ int part_state_commit(struct part *part, const void *state, size_t size,
                       void (*done)(void *owner, int rc), void *owner);
 void part_rewind(struct part *part, int64_t offset);
 void part_lost(struct part *part, int64_t records);
+void part_info(const struct part *part, struct sink_partition_info *ret_info);
 /* After the sink has answered everything: commits what is not committed yet. True once nothing is
  * left. */
 bool part_close_step(struct part *part);

@@ -47,11 +47,12 @@ struct part {
     struct mr_link flights; /* in order of offsets; those of older epochs are in `orphans` */
     struct mr_link orphans;
     int in_flight;
-    int64_t next_offset;     /* to be read */
-    int64_t answered_offset; /* everything below is delivered, dead or skipped */
-    struct drain_row counts; /* origin, delivered, skipped, dead, lost */
-    bool is_reading;         /* a cold read is with a worker */
-    bool is_read_troubled;   /* told of; once until reading works again */
+    int64_t next_offset;       /* to be read */
+    int64_t opened_end_offset; /* the log's end when the part was opened */
+    int64_t answered_offset;   /* everything below is delivered, dead or skipped */
+    struct drain_row counts;   /* origin, delivered, skipped, dead, lost */
+    bool is_reading;           /* a cold read is with a worker */
+    bool is_read_troubled;     /* told of; once until reading works again */
     struct mr_timer read_timer;
     struct mr_task pump_task;
     /* the commit */
@@ -215,6 +216,17 @@ void part_rewind(struct part *part, int64_t offset)
                 KV_I64("position", part->answered_offset));
     }
     part_move(part, offset);
+}
+
+void part_info(const struct part *part, struct sink_partition_info *ret_info)
+{
+    int32_t count = 0;
+
+    mr_list_each(&part->drain->parts, link, next)
+    {
+        count += strcmp(part_of(link)->topic, part->topic) == 0;
+    }
+    *ret_info = (struct sink_partition_info){count, part->opened_end_offset};
 }
 
 void part_lost(struct part *part, int64_t records)
@@ -751,6 +763,7 @@ static void part_load(struct part *part)
             mr_base64_decode(state + 7, strcspn(state + 7, " "), part->state, sizeof part->state);
         part->state_size = size < 0 ? 0 : (size_t)size;
     }
+    part->opened_end_offset = queue_consumer_end_offset(part->consumer);
     part->next_offset = committed;
     part->answered_offset = committed;
     queue_consumer_passed(part->consumer, committed);
