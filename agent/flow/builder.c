@@ -139,6 +139,8 @@ static void on_batch_done(struct lane_batch *batch, enum lane_outcome outcome)
         count_appended(intake, batch);
     } else if (outcome == LANE_DROPPED) {
         return_dropped(builder, batch);
+    } else {
+        builder->is_cut = true;
     }
     ack_blocks(&sealed->blocks, outcomes[outcome]);
     mr_buf_unref(batch->pos);
@@ -217,6 +219,10 @@ int builder_seal(struct builder *builder)
     int rc = MR_ENOMEM;
 
     mr_timer_stop(&builder->linger_timer);
+    if (builder->is_cut) {
+        builder_cancel(builder);
+        return 0;
+    }
     if (!builder->is_begun || batch_builder_count(&builder->batch) == 0) {
         return builder_settle(builder);
     }
@@ -429,7 +435,7 @@ static bool is_position_full(const struct builder *builder)
 
 bool builder_is_ready(struct builder *builder)
 {
-    if (builder->is_stuck || lane_is_blocked(builder->lane)) {
+    if (builder->is_stuck || builder->is_cut || lane_is_blocked(builder->lane)) {
         return false;
     }
     if (is_position_full(builder)) {

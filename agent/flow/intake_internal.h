@@ -32,6 +32,7 @@ struct builder {
     int64_t bytes;
     struct mr_link sealed; /* batches that are with the lane, oldest first */
     bool is_stuck;         /* sealing failed for memory: again soon */
+    bool is_cut;           /* a batch was cancelled: what comes behind it is, too */
 };
 
 struct intake {

@@ -54,6 +54,7 @@ struct lane {
     bool is_troubled;     /* the log was told of; once until it works again */
     int64_t drops;        /* events dropped since then */
     bool is_ending;
+    bool is_cut; /* something was cancelled: nothing that is behind it may be appended */
     struct mr_timer retry_timer;
     struct mr_task retry_task;
     struct mr_task pump_task;
@@ -184,6 +185,7 @@ static void batch_finish(struct lane *lane, struct lane_batch *batch, enum lane_
 
 static void cancel_waiting(struct lane *lane)
 {
+    lane->is_cut = true;
     mr_list_each(&lane->batches, link, next)
     {
         struct lane_batch *batch = batch_of(link);
@@ -311,7 +313,9 @@ static void lane_pump(struct lane *lane)
     if (lane->refused != 0 && !lane->is_refusal_told && lane->in_flight == 0) {
         lane_refused(lane, lane->refused);
     }
-    if (!lane->is_closing) {
+    if (lane->is_cut) {
+        cancel_waiting(lane);
+    } else if (!lane->is_closing) {
         submit_waiting(lane);
     }
     if (!lane_is_blocked(lane)) {
@@ -362,7 +366,9 @@ void lane_append(struct lane *lane, struct lane_batch *batch)
     batch->lane = lane;
     batch->state = LANE_WAITS;
     mr_list_append(&lane->batches, &batch->link);
-    if (first_waiting(lane) == batch) {
+    if (lane->is_cut) {
+        mr_task_post(&lane->pump_task);
+    } else if (first_waiting(lane) == batch) {
         submit_waiting(lane);
     }
 }
