@@ -27,7 +27,8 @@ static void on_lane_ready(void *owner)
 {
     struct flow *flow = owner;
 
-    for (size_t i = 0; i < flow->intake_count; i++) {
+    /* While they close, one by one, nobody is to go on. */
+    for (size_t i = 0; i < flow->intake_count && flow->closed == NULL; i++) {
         intake_ready(flow->intakes[i]);
     }
 }
@@ -253,6 +254,9 @@ void flow_close(struct flow *flow, void (*done)(void *owner), void *owner)
 
 int flow_health(struct flow *flow, struct mr_error *error)
 {
+    if (flow->closed != NULL) {
+        return mr_fail_text(error, MR_ECANCELED, "closing");
+    }
     for (size_t i = 0; i < flow->topic_count; i++) {
         for (int32_t j = 0; j < flow->topics[i].lane_count; j++) {
             int rc = lane_state(flow->topics[i].lanes[j]);

@@ -88,7 +88,8 @@ static int decode_batch(struct records *records, const struct batch_header *head
 struct unpacked_batch {
     struct batch_header header;
     bool is_packed;
-    bool is_bad;
+    bool is_bad;  /* its offsets are known, its records are not */
+    bool is_lost; /* nor are its offsets */
     size_t start; /* in unpacked or raw */
     size_t size;
 };
@@ -104,8 +105,8 @@ static int unpack_batch(struct records *records, struct mr_codec_context *codecs
     batch->start = codec == 0 ? at + BATCH_HEADER_SIZE : records->unpacked.size_bytes;
     batch->size = body_size;
     batch->is_packed = codec != 0;
-    batch->is_bad = batch_crc_check(records->raw.data + at, &batch->header) != 0;
-    if (codec == 0 || batch->is_bad || (batch->header.attributes & BATCH_CONTROL) != 0) {
+    batch->is_lost = batch_crc_check(records->raw.data + at, &batch->header) != 0;
+    if (codec == 0 || batch->is_lost || (batch->header.attributes & BATCH_CONTROL) != 0) {
         return 0;
     }
     int rc = mr_codec_decompress(codecs, (enum mr_codec)codec, body, body_size,
@@ -115,6 +116,17 @@ static int unpack_batch(struct records *records, struct mr_codec_context *codecs
     return rc == MR_ENOMEM ? rc : 0;
 }
 
+/* The size of the batch that begins here, also where only its header's counts are damaged: then
+ * what lies behind it can still be read. 0: what is left is no batch. */
+static size_t batch_span(const uint8_t *data, size_t left, struct unpacked_batch *batch)
+{
+    int rc = batch_header_parse(data, left, &batch->header);
+    int64_t size = rc == MR_ETRUNCATED ? 0 : batch_size_bytes(&batch->header);
+
+    batch->is_lost = rc != 0;
+    return size < BATCH_HEADER_SIZE || (size_t)size > left ? 0 : (size_t)size;
+}
+
 static int unpack(struct records *records, struct mr_codec_context *codecs,
                   struct unpacked_batch **ret_batches, size_t *ret_count)
 {
@@ -122,21 +134,21 @@ static int unpack(struct records *records, struct mr_codec_context *codecs,
     size_t capacity = 0;
     size_t count = 0;
     size_t at = 0;
+    size_t size;
 
     while (at < records->raw.size_bytes) {
         struct unpacked_batch batch = {0};
-        size_t left = records->raw.size_bytes - at;
-        if (batch_header_parse(records->raw.data + at, left, &batch.header) != 0 ||
-            (size_t)batch_size_bytes(&batch.header) > left) {
+        size = batch_span(records->raw.data + at, records->raw.size_bytes - at, &batch);
+        if (size == 0) {
             break; /* the log gives whole batches; what is not one ends the range */
         }
         if (mr_grow(&batches, &capacity, count + 1, sizeof *batches) != 0 ||
-            unpack_batch(records, codecs, at, &batch) != 0) {
+            (!batch.is_lost && unpack_batch(records, codecs, at, &batch) != 0)) {
             mr_free(batches);
             return MR_ENOMEM;
         }
         batches[count++] = batch;
-        at += (size_t)batch_size_bytes(&batch.header);
+        at += size;
     }
     *ret_batches = batches;
     *ret_count = count;
@@ -153,12 +165,32 @@ static int give_up(struct records *records, int rc)
     return rc;
 }
 
-static int64_t offsets_from(const struct batch_header *header, int64_t first_offset)
+/* The offsets of a batch that are not below `from`; 0 if there are none. */
+static int64_t offsets_from(const struct batch_header *header, int64_t from)
 {
-    int64_t start = header->base_offset > first_offset ? header->base_offset : first_offset;
+    int64_t start = header->base_offset > from ? header->base_offset : from;
     int64_t next = batch_next_offset(header);
 
     return next > start ? next - start : 0;
+}
+
+static int decode_unpacked(struct records *records, const struct unpacked_batch *batch,
+                           int64_t first_offset, int64_t *bad)
+{
+    const uint8_t *base = batch->is_packed ? records->unpacked.data : records->raw.data;
+    int rc = MR_ECORRUPT;
+
+    if ((batch->header.attributes & BATCH_CONTROL) != 0 && !batch->is_bad) {
+        return 0;
+    }
+    if (!batch->is_bad) {
+        rc = decode_batch(records, &batch->header, base + batch->start, batch->size, first_offset);
+    }
+    if (rc != MR_ECORRUPT) {
+        return rc;
+    }
+    *bad += offsets_from(&batch->header, first_offset);
+    return 0;
 }
 
 int records_decode(struct records *records, int64_t first_offset, int64_t next_offset,
@@ -168,20 +200,19 @@ int records_decode(struct records *records, int64_t first_offset, int64_t next_o
     size_t count = 0;
     int64_t end = first_offset; /* of what was found */
     int64_t bad = 0;
+    bool is_behind_lost = false;
     int rc = unpack(records, codecs, &batches, &count);
 
     for (size_t i = 0; i < count && rc == 0; i++) {
         const struct unpacked_batch *batch = &batches[i];
-        const uint8_t *base = batch->is_packed ? records->unpacked.data : records->raw.data;
-        bool is_bad = batch->is_bad;
-        end = batch_next_offset(&batch->header);
-        if (!is_bad && (batch->header.attributes & BATCH_CONTROL) == 0) {
-            rc = decode_batch(records, &batch->header, base + batch->start, batch->size,
-                              first_offset);
-            is_bad = rc == MR_ECORRUPT;
-            rc = is_bad ? 0 : rc;
+        if (!batch->is_lost) {
+            bad += is_behind_lost && batch->header.base_offset > end
+                       ? batch->header.base_offset - end
+                       : 0;
+            end = batch_next_offset(&batch->header);
+            rc = decode_unpacked(records, batch, first_offset, &bad);
         }
-        bad += is_bad ? offsets_from(&batch->header, first_offset) : 0;
+        is_behind_lost = batch->is_lost;
     }
     mr_free(batches);
     if (rc != 0) {
@@ -191,7 +222,7 @@ int records_decode(struct records *records, int64_t first_offset, int64_t next_o
     for (size_t i = 0; i < records->count; i++) {
         records->items[i].headers = records->headers + (uintptr_t)records->items[i].headers;
     }
-    /* A header that cannot be read hides how many batches were behind it. */
+    /* A length that cannot be read hides how many batches were behind it. */
     *ret_bad_records = bad + (next_offset > end ? next_offset - end : 0);
     return 0;
 }

@@ -160,10 +160,11 @@ void flow_fixture_stop(struct flow_fixture *f)
         lane_end(f->lane);
     }
     if (f->intake != NULL) {
-        is_done = false;
-        intake_close(f->intake, set_flag, &is_done);
-        flow_fixture_wait(f, &is_done);
+        struct intake *intake = f->intake;
         f->intake = NULL;
+        is_done = false;
+        intake_close(intake, set_flag, &is_done);
+        flow_fixture_wait(f, &is_done);
     }
     if (f->drain != NULL) {
         is_done = false;
