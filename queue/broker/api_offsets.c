@@ -17,7 +17,10 @@ static const char *check_key(int8_t key_type, struct wire_string key, int16_t *r
         *ret_error = KAFKA_NONE;
         return NULL;
     }
-    *ret_error = key_type == KEY_GROUP ? KAFKA_INVALID_GROUP_ID : KAFKA_INVALID_REQUEST;
+    /* The one code of these that every client takes as final, and does not ask again. */
+    *ret_error = key_type == KEY_GROUP         ? KAFKA_INVALID_GROUP_ID
+                 : key_type == KEY_TRANSACTION ? KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                                               : KAFKA_INVALID_REQUEST;
     return key_type == KEY_GROUP         ? "the group id is empty"
            : key_type == KEY_TRANSACTION ? "transactions are not supported yet"
                                          : "this kind of coordinator is not supported";

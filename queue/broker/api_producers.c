@@ -31,7 +31,7 @@ void api_init_producer_id(struct request *request)
     struct meta_change *change;
 
     if (body->transactional_id.size >= 0) {
-        respond_producer_id(request, KAFKA_INVALID_REQUEST, -1);
+        respond_producer_id(request, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
         return;
     }
     change = request_alloc(request, sizeof *change);

@@ -128,7 +128,9 @@ static void connection_take(struct connection *connection, struct mr_buf *frame,
     mr_list_append(&connection->requests, &request->link);
     connection->request_count += 1;
     connection_touch(connection);
-    if (dispatch(request) != 0 && !connection->is_closed) {
+    if (dispatch(request) != 0) {
+        request->state = REQUEST_READY; /* no handler has it: the close may free it */
+        request->has_response = false;
         connection_close(connection, NULL);
     }
 }

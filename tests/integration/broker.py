@@ -1,0 +1,95 @@
+"""A queue with its broker and no agent around it (tests/tools/broker_main.c), as a process."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 20
+
+
+def program():
+    """millrace_broker_test: named by the environment, or beside the binary under test."""
+    path = os.environ.get("MILLRACE_BROKER_TEST")
+    if not path:
+        path = pathlib.Path(os.environ["MILLRACE_BIN"]).resolve().parent / "tests/millrace_broker_test"
+    return str(path)
+
+
+class Broker:
+    """Starts at once; options are key=value of the program."""
+
+    def __init__(self, directory, **options):
+        self.directory = pathlib.Path(directory)
+        self.options = options
+        self.port = 0
+        self.process = None
+        self.start()
+
+    def start(self):
+        words = [f"{key}={value}" for key, value in self.options.items()]
+        self.log = open(self.directory.with_suffix(".err"), "ab")
+        self.process = subprocess.Popen(
+            [program(), str(self.directory), f"127.0.0.1:{self.port}", *words],
+            stdout=subprocess.PIPE, stderr=self.log)
+        line = self.process.stdout.readline().split()
+        assert line and line[0] == b"listening", self.output()
+        self.port = int(line[1])
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def output(self):
+        return self.directory.with_suffix(".err").read_text(errors="replace")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_TIMEOUT_S) == 0, self.output()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def finish(self):
+        """Ends it; fails if it had died by itself or a sanitizer spoke."""
+        if self.process.poll() is None:
+            self.stop()
+        self.log.close()
+        text = self.output()
+        assert "Sanitizer" not in text and "runtime error" not in text, text
+
+    def connect(self):
+        peer = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return contextlib.closing(peer)
+
+
+def frame(api_key, version, correlation_id, body, client_id=b"raw"):
+    """A request with a version 1 header."""
+    head = struct.pack(">hhih", api_key, version, correlation_id, len(client_id)) + client_id
+    return struct.pack(">i", len(head) + len(body)) + head + body
+
+
+def receive(peer):
+    """One response: (correlation id, body), or None when the connection ended."""
+    def exactly(size):
+        data = b""
+        while len(data) < size:
+            try:
+                part = peer.recv(size - len(data))
+            except ConnectionResetError:
+                return None
+            if not part:
+                return None
+            data += part
+        return data
+
+    prefix = exactly(4)
+    if prefix is None:
+        return None
+    data = exactly(struct.unpack(">i", prefix)[0])
+    return None if data is None else (struct.unpack(">i", data[:4])[0], data[4:])
