@@ -14,7 +14,6 @@
 #include "base/codec/codec.h"
 #include "base/core/disk.h"
 #include "base/core/error.h"
-#include "base/core/memory.h"
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/batch.h"
 #include "queue/wire/fetch.h"
@@ -23,6 +22,7 @@ enum {
     FETCH_BYTES_MAX = 55 * 1024 * 1024, /* as Kafka's fetch.max.bytes of a broker */
     FETCH_ZSTD_VERSION = 10,            /* older consumers do not know zstd */
     FETCH_WAIT_MS_MAX = 5 * 60 * 1000,
+    ZSTD_WINDOW_SIZE = 4096,
 };
 
 struct fetch;
@@ -80,19 +80,25 @@ static bool part_diverges(struct fetch_part *part)
     return true;
 }
 
-/* Hops from header to header: the records themselves are not read. */
+/* Only headers are looked at: a window jumps from batch to batch, so that large batches cost one
+ * small read each, and small ones share one. */
 static bool range_has_zstd(const struct fetch_part *part)
 {
     struct mr_disk *disk = part->fetch->request->broker->disk;
-    int64_t at = part->range.position;
-    int64_t end = at + part->range.size_bytes;
+    uint8_t window[ZSTD_WINDOW_SIZE];
+    int64_t window_at = 0;
+    ssize_t window_size = 0;
 
-    while (at < end) {
-        uint8_t data[BATCH_HEADER_SIZE];
+    for (int64_t at = 0; at + BATCH_HEADER_SIZE <= part->range.size_bytes;) {
         struct batch_header header;
-        if (mr_disk_pread(disk, part->range.fd, data, sizeof data, at) != (ssize_t)sizeof data ||
-            batch_header_parse(data, sizeof data, &header) != 0) {
-            return false;
+        if (at + BATCH_HEADER_SIZE > window_at + window_size) {
+            window_at = at;
+            window_size = mr_disk_pread(disk, part->range.fd, window, sizeof window,
+                                        part->range.position + at);
+        }
+        if (window_size < BATCH_HEADER_SIZE ||
+            batch_header_parse(window + (at - window_at), BATCH_HEADER_SIZE, &header) != 0) {
+            return false; /* the client will see for itself */
         }
         if ((header.attributes & BATCH_CODEC_MASK) == MR_CODEC_ZSTD) {
             return true;

@@ -73,6 +73,7 @@ static void broker_free(struct broker *broker)
         wire_writer_done(&request->writer);
         mr_free(request);
     }
+    frames_free(broker);
     for (size_t i = 0; i < broker->listener_count; i++) {
         if (broker->listeners[i].net_listener != NULL) {
             mr_listener_close(broker->listeners[i].net_listener);
@@ -137,6 +138,10 @@ static void on_idle_check(struct mr_timer *timer)
     struct broker *broker = timer->owner;
     int64_t now_ms = mr_loop_now_ms(broker->loop);
 
+    if (!broker->is_frame_used) {
+        frames_free(broker);
+    }
+    broker->is_frame_used = false;
     /* The list is in order of activity: only its head can be due. */
     while (!mr_list_is_empty(&broker->connections)) {
         struct connection *connection =

@@ -26,6 +26,8 @@ enum {
     REQUEST_ARENA_SIZE_MAX = 256 * 1024 * 1024,
     BROKER_SCRATCH_SIZE = 64 * 1024,
     BROKER_REQUESTS_KEPT = 128, /* free ones, with their memory */
+    FRAME_CLASSES = 6,          /* buffers of frames: 64 KiB, doubled up to 2 MiB */
+    FRAMES_KEPT = 8,            /* of each class, while there is traffic */
     BROKER_ERROR_CODES = 138,   /* -1 to 136 */
 };
 
@@ -75,6 +77,9 @@ struct broker {
     struct mr_task bury;
     struct mr_timer idle_timer;
     uint8_t *scratch; /* where reads begin */
+    struct mr_buf *frames[FRAME_CLASSES][FRAMES_KEPT];
+    int frame_counts[FRAME_CLASSES];
+    bool is_frame_used; /* since the last look for idle things */
     int64_t memory_used_bytes;
     struct connection *overdraft; /* the one that may go beyond the limit */
     struct mr_link memory_waiters;
@@ -124,6 +129,14 @@ void connection_close(struct connection *connection, const char *reason);
 /* A response is ready, or a request has ended: sends what is next, reads on. */
 void connection_step(struct connection *connection);
 void connection_wake_memory_waiters(struct broker *broker);
+
+/* ---- frames.c ---- */
+
+/* A buffer for a frame that does not come in one read; NULL without memory. */
+struct mr_buf *frame_new(struct broker *broker, size_t size_bytes);
+/* Gives a reference back; the buffer is kept for the next frame if it was the last. */
+void frame_unref(struct broker *broker, struct mr_buf *frame);
+void frames_free(struct broker *broker);
 
 /* ---- request.c ---- */
 

@@ -137,7 +137,7 @@ static void connection_take(struct connection *connection, struct mr_buf *frame,
 
 static void frame_drop(struct connection *connection)
 {
-    mr_buf_unref(connection->frame);
+    frame_unref(connection->broker, connection->frame);
     connection->frame = NULL;
     connection->broker->memory_used_bytes -= (int64_t)connection->frame_charged;
     connection->frame_charged = 0;
@@ -158,7 +158,7 @@ static void frame_finish(struct connection *connection)
 static int frame_begin(struct connection *connection, const uint8_t *data, size_t size)
 {
     /* Not touched before it is filled, so that a claim of 100 MiB costs address space only. */
-    connection->frame = mr_buf_new(connection->frame_size);
+    connection->frame = frame_new(connection->broker, connection->frame_size);
     if (connection->frame == NULL) {
         return MR_ENOMEM;
     }

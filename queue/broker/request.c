@@ -62,7 +62,7 @@ void request_free(struct request *request)
         request->release(request);
         request->release = NULL;
     }
-    mr_buf_unref(request->frame);
+    frame_unref(broker, request->frame);
     request->frame = NULL;
     broker->memory_used_bytes -= (int64_t)request->charged_bytes;
     broker->request_count -= 1;
