@@ -150,14 +150,16 @@ static void put_option(struct mr_bytes *out, const struct walk_step *step)
     }
     put_comment(out, depth, type);
     put_indent(out, depth);
-    const char *value = option->fallback != NULL  ? option->fallback
-                        : option->example != NULL ? option->example
-                                                  : "";
-    mr_bytes_printf(out, "%s%s: %s%s\n", strcmp(step->path, "node.data") == 0 ? "" : "#",
-                    option->name, value,
-                    option->is_required                            ? "  # must be written"
-                    : option->fallback == NULL && value[0] != '\0' ? "  # an example; no default"
-                                                                   : "");
+    const char *value = option->fallback != NULL      ? option->fallback
+                        : option->example != NULL     ? option->example
+                        : option->type == MR_OPT_BOOL ? "false"
+                                                      : "";
+    bool is_example = option->fallback == NULL && option->example != NULL;
+    mr_bytes_printf(out, "%s%s:%s%s%s\n", strcmp(step->path, "node.data") == 0 ? "" : "#",
+                    option->name, value[0] == '\0' ? "" : " ", value,
+                    option->is_required ? "  # must be written"
+                    : is_example        ? "  # an example; no default"
+                                        : "");
 }
 
 static void reference_step(void *owner, const struct walk_step *step)
