@@ -104,7 +104,8 @@ int cli_kafka_failed(const struct cli_kafka *kafka, int rc)
     }
     return cli_fail(kafka->command,
                     rc == MR_ENETWORK || rc == MR_ETIMEDOUT ? CLI_UNREACHABLE : CLI_FAILED,
-                    "%s: %s", kafka->address, words[0] != '\0' ? words : mr_code_text(rc));
+                    "%s%s%s", words[0] != '\0' ? words : kafka->address,
+                    words[0] != '\0' ? "" : ": ", words[0] != '\0' ? "" : mr_code_text(rc));
 }
 
 struct call {
