@@ -38,18 +38,23 @@ install_systemd("*.socket" lib/systemd/system)
 install_systemd("*.sysusers" lib/sysusers.d)
 install_systemd("*.tmpfiles" lib/tmpfiles.d)
 
-# docs/man/millrace.1.scd -> man1/millrace.1
+# docs/man/millrace.1.scd -> man1/millrace.1. The options of millrace.yaml(5) are what the program says.
 find_program(SCDOC scdoc)
 file(GLOB manuals CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.scd)
-if(SCDOC)
+if(SCDOC AND TARGET millrace)
     foreach(source ${manuals})
         get_filename_component(name ${source} NAME_WLE)
         string(REGEX REPLACE "^.*\\." "" section ${name})
         set(page ${PROJECT_BINARY_DIR}/man/${name})
+        set(text "cat '${source}'")
+        set(options_awk ${PROJECT_SOURCE_DIR}/docs/man/options.awk)
+        if(name STREQUAL "millrace.yaml.5")
+            set(text "${text} && '$<TARGET_FILE:millrace>' config explain | awk -f '${options_awk}'")
+        endif()
         add_custom_command(OUTPUT ${page}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/man
-            COMMAND sh -c "'${SCDOC}' < '${source}' > '${page}'"
-            DEPENDS ${source} VERBATIM)
+            COMMAND sh -c "{ ${text}; } | '${SCDOC}' > '${page}'"
+            DEPENDS ${source} ${options_awk} millrace VERBATIM)
         list(APPEND pages ${page})
         install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
     endforeach()
