@@ -162,6 +162,54 @@ static int16_t check_alter(struct meta_change *change, const struct image_topic 
     return check_settings(change);
 }
 
+static int16_t check_user(const struct image *image, struct meta_change *change,
+                          struct mr_random *random)
+{
+    size_t size = change->name.size < 0 ? 0 : (size_t)change->name.size;
+    const struct users *users = &image->users;
+
+    change->has_secret = false;
+    if (size == 0 || size > MR_SCRAM_USER_SIZE_MAX ||
+        memchr(change->name.data, '\0', size) != NULL) {
+        return refuse(change, KAFKA_UNACCEPTABLE_CREDENTIAL,
+                      "a user's name must have 1 to %d characters", MR_SCRAM_USER_SIZE_MAX);
+    }
+    if (change->kind == META_REMOVE_SCRAM) {
+        return users_credential(users, change->name.data, size, change->mechanism) != NULL
+                   ? KAFKA_NONE
+                   : refuse(change, KAFKA_RESOURCE_NOT_FOUND,
+                            "attempt to delete a user credential that does not exist");
+    }
+    if (users->by_name.count >= USERS_MAX && users_find(users, change->name.data, size) == NULL) {
+        return refuse(change, KAFKA_POLICY_VIOLATION, "there are %d users already", USERS_MAX);
+    }
+    if (!users->has_secret) {
+        change->has_secret = true;
+        random->fill(random, change->secret, sizeof change->secret);
+    }
+    return KAFKA_NONE;
+}
+
+static int16_t check_acl(const struct image *image, struct meta_change *change)
+{
+    const char *wrong = acl_check(change->acl);
+
+    if (wrong != NULL) {
+        return refuse(change, KAFKA_INVALID_REQUEST, "%s", wrong);
+    }
+    if (change->kind == META_ADD_ACL && image->acls.count >= ACL_COUNT_MAX) {
+        return refuse(change, KAFKA_POLICY_VIOLATION, "there are %d bindings already",
+                      ACL_COUNT_MAX);
+    }
+    return KAFKA_NONE;
+}
+
+bool change_is_of_topic(const struct meta_change *change)
+{
+    return change->kind == META_CREATE_TOPIC || change->kind == META_DELETE_TOPIC ||
+           change->kind == META_ADD_PARTITIONS || change->kind == META_ALTER_CONFIGS;
+}
+
 int16_t change_check(const struct image *image, struct meta_change *change, int32_t node_count,
                      struct mr_random *random)
 {
@@ -169,7 +217,7 @@ int16_t change_check(const struct image *image, struct meta_change *change, int3
 
     change->error = KAFKA_NONE;
     change->reason[0] = '\0';
-    if (change->name.size > 0) {
+    if (change_is_of_topic(change) && change->name.size > 0) {
         topic = image_find(image, change->name.data, (size_t)change->name.size);
     }
     switch (change->kind) {
@@ -188,6 +236,14 @@ int16_t change_check(const struct image *image, struct meta_change *change, int3
         (void)check_alter(change, topic);
         break;
     case META_TAKE_PRODUCER_ID:
+        break;
+    case META_SET_SCRAM:
+    case META_REMOVE_SCRAM:
+        (void)check_user(image, change, random);
+        break;
+    case META_ADD_ACL:
+    case META_REMOVE_ACL:
+        (void)check_acl(image, change);
         break;
     }
     if (topic != NULL && change->kind != META_CREATE_TOPIC) {
@@ -226,6 +282,18 @@ static int records_of_create(const struct meta_change *change, struct batch_buil
     return rc == 0 ? records_of_settings(change, builder, now_ms) : rc;
 }
 
+static int records_of_scram(const struct meta_change *change, struct batch_builder *builder,
+                            int64_t now_ms)
+{
+    struct meta_secret_record secret = {.secret = {change->secret, sizeof change->secret}};
+    int rc = 0;
+
+    if (change->has_secret) {
+        rc = meta_record_add(builder, META_RECORD_SECRET, &secret, now_ms);
+    }
+    return rc == 0 ? meta_record_add_scram(builder, change->name, change->credential, now_ms) : rc;
+}
+
 int change_records(const struct image *image, const struct meta_change *change,
                    struct batch_builder *builder, int64_t now_ms)
 {
@@ -234,6 +302,8 @@ int change_records(const struct image *image, const struct meta_change *change,
                                                 .partition_count = change->partition_count};
     struct meta_producer_ids_record ids = {.next_producer_id =
                                                image->next_producer_id + META_PRODUCER_ID_BLOCK};
+    struct meta_scram_removed_record scram_removed = {.name = change->name,
+                                                      .mechanism = (int8_t)change->mechanism};
 
     switch (change->kind) {
     case META_CREATE_TOPIC:
@@ -246,6 +316,14 @@ int change_records(const struct image *image, const struct meta_change *change,
         return records_of_settings(change, builder, now_ms);
     case META_TAKE_PRODUCER_ID:
         return meta_record_add(builder, META_RECORD_PRODUCER_IDS, &ids, now_ms);
+    case META_SET_SCRAM:
+        return records_of_scram(change, builder, now_ms);
+    case META_REMOVE_SCRAM:
+        return meta_record_add(builder, META_RECORD_SCRAM_REMOVED, &scram_removed, now_ms);
+    case META_ADD_ACL:
+        return meta_record_add_acl(builder, META_RECORD_ACL, change->acl, now_ms);
+    case META_REMOVE_ACL:
+        return meta_record_add_acl(builder, META_RECORD_ACL_REMOVED, change->acl, now_ms);
     }
     return MR_EINTERNAL;
 }

@@ -2,6 +2,7 @@
 #ifndef QUEUE_META_CHANGE_H
 #define QUEUE_META_CHANGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct batch_builder;
@@ -13,7 +14,9 @@ struct mr_random;
  * of a topic that is to be created. */
 int16_t change_check(const struct image *image, struct meta_change *change, int32_t node_count,
                      struct mr_random *random);
-/* The records of a checked change to a mesh topic. 0 or as batch_builder_add. */
+/* Whether it is about a topic that has a name and an id. */
+bool change_is_of_topic(const struct meta_change *change);
+/* The records of a checked change to anything but a local topic. 0 or as batch_builder_add. */
 int change_records(const struct image *image, const struct meta_change *change,
                    struct batch_builder *builder, int64_t now_ms);
 

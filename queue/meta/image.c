@@ -16,6 +16,8 @@ void image_init(struct image *image)
 {
     memset(image, 0, sizeof *image);
     mr_map_init(&image->by_id);
+    users_init(&image->users);
+    acl_set_init(&image->acls);
     image->next_producer_id = 1; /* 0 is legal, but looks like a field that nobody set */
 }
 
@@ -29,12 +31,16 @@ void image_clear(struct image *image)
     image->removed_count = 0;
     mr_map_done(&image->by_id);
     mr_map_init(&image->by_id);
+    users_done(&image->users);
+    users_init(&image->users);
+    acl_set_done(&image->acls);
 }
 
 void image_done(struct image *image)
 {
     image_clear(image);
     mr_map_done(&image->by_id);
+    users_done(&image->users);
     mr_free(image->topics);
     mr_free(image->removed);
     memset(image, 0, sizeof *image);

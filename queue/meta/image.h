@@ -1,5 +1,6 @@
-/* What the cluster is, as this node knows it: topics with their ids, partitions and settings, and
- * the next free producer id. Changed by records alone (meta.c); read by everyone on the loop. */
+/* What the cluster is, as this node knows it: topics with their ids, partitions and settings, users
+ * and access control lists, and the next free producer id. Changed by records alone (meta.c); read
+ * by everyone on the loop. */
 #ifndef QUEUE_META_IMAGE_H
 #define QUEUE_META_IMAGE_H
 
@@ -9,7 +10,9 @@
 
 #include "base/core/map.h"
 #include "base/core/random.h"
+#include "queue/meta/acl.h"
 #include "queue/meta/configs.h"
+#include "queue/meta/users.h"
 
 enum {
     TOPIC_NAME_SIZE_MAX = 249,      /* as Kafka's: a directory name with "-<partition>" behind it */
@@ -37,6 +40,8 @@ struct image {
     struct mr_map by_id;
     int64_t partition_total;
     int64_t next_producer_id;
+    struct users users;
+    struct acl_set acls;
     /* Topics whose removal is recorded while directories of theirs may still be there. */
     struct mr_uuid *removed;
     size_t removed_count;

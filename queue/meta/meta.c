@@ -296,12 +296,40 @@ static int apply_delete(struct meta *meta, struct image_topic *topic)
     return rc;
 }
 
+/* 0, also where another change of the same batch has been faster. */
+static int apply_acl(struct meta *meta, const struct meta_change *change)
+{
+    int rc = 0;
+
+    if (change->kind == META_ADD_ACL) {
+        rc = acl_add(&meta->image.acls, change->acl);
+    } else {
+        (void)acl_remove(&meta->image.acls, change->acl);
+    }
+    return rc == MR_EEXIST ? 0 : rc;
+}
+
+static int apply_user(struct meta *meta, const struct meta_change *change)
+{
+    struct users *users = &meta->image.users;
+
+    if (change->kind == META_REMOVE_SCRAM) {
+        (void)users_remove(users, change->name.data, (size_t)change->name.size, change->mechanism);
+        return 0;
+    }
+    if (change->has_secret) {
+        memcpy(users->secret, change->secret, sizeof users->secret);
+        users->has_secret = true;
+    }
+    return users_set(users, change->name.data, (size_t)change->name.size, change->credential);
+}
+
 static int meta_apply(struct meta *meta, struct meta_change *change)
 {
     struct image_topic *topic = NULL;
     int rc = 0;
 
-    if (change->kind != META_TAKE_PRODUCER_ID && change->kind != META_CREATE_TOPIC) {
+    if (change_is_of_topic(change) && change->kind != META_CREATE_TOPIC) {
         topic = image_find_id(&meta->image, &change->id);
         mr_assert(topic != NULL);
     }
@@ -324,6 +352,12 @@ static int meta_apply(struct meta *meta, struct meta_change *change)
         meta->producer_id_end = meta->image.next_producer_id;
         change->producer_id = meta->producer_id_next++;
         return 0;
+    case META_SET_SCRAM:
+    case META_REMOVE_SCRAM:
+        return apply_user(meta, change);
+    case META_ADD_ACL:
+    case META_REMOVE_ACL:
+        return apply_acl(meta, change);
     }
     return MR_EINTERNAL;
 }
@@ -334,7 +368,7 @@ static bool change_is_local(const struct meta *meta, const struct meta_change *c
 {
     const struct image_topic *topic;
 
-    if (change->kind == META_TAKE_PRODUCER_ID) {
+    if (!change_is_of_topic(change)) {
         return false;
     }
     if (change->kind == META_CREATE_TOPIC) {

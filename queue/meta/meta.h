@@ -31,6 +31,10 @@ enum meta_change_kind {
     META_ADD_PARTITIONS,
     META_ALTER_CONFIGS,
     META_TAKE_PRODUCER_ID,
+    META_SET_SCRAM,    /* a user's credential: name, credential */
+    META_REMOVE_SCRAM, /* name, mechanism */
+    META_ADD_ACL,      /* acl, and name again: bindings of one resource go one after the other */
+    META_REMOVE_ACL,
 };
 
 struct meta_setting {
@@ -43,7 +47,7 @@ typedef void (*meta_change_cb)(struct meta_change *change);
 /* The caller's until cb, with all that it points to. */
 struct meta_change {
     enum meta_change_kind kind;
-    struct wire_string name; /* of the topic */
+    struct wire_string name; /* of the topic, the user, the resource */
     struct mr_uuid id;       /* CREATE: zero draws one; set when done */
     int32_t partition_count; /* CREATE: how many; ADD_PARTITIONS: the new total */
     int16_t replication_factor;
@@ -52,12 +56,17 @@ struct meta_change {
     bool validate_only;
     const struct meta_setting *settings;
     size_t setting_count;
-    meta_change_cb cb; /* exactly once, later, on the loop */
+    const struct mr_scram_credential *credential; /* SET_SCRAM */
+    enum mr_scram_mechanism mechanism;            /* REMOVE_SCRAM */
+    const struct acl_binding *acl;                /* ADD_ACL, REMOVE_ACL */
+    meta_change_cb cb;                            /* exactly once, later, on the loop */
     void *owner;
     /* results */
     int16_t error;    /* enum kafka_error */
     char reason[256]; /* words for the client; "" if none */
     int64_t producer_id;
+    uint8_t secret[MR_SCRAM_SECRET_SIZE]; /* SET_SCRAM: the first user's draws one */
+    bool has_secret;
     struct mr_link link; /* meta's */
 };
 

@@ -19,6 +19,9 @@ static const struct wire_message *const record_messages[META_RECORD_TYPE_COUNT] 
     &meta_snapshot_record_message,      &meta_topic_record_message,
     &meta_topic_removed_record_message, &meta_partitions_record_message,
     &meta_config_record_message,        &meta_producer_ids_record_message,
+    &meta_scram_record_message,         &meta_scram_removed_record_message,
+    &meta_secret_record_message,        &meta_acl_record_message,
+    &meta_acl_record_message,
 };
 
 int meta_record_add(struct batch_builder *builder, enum meta_record_type type, const void *record,
@@ -43,6 +46,108 @@ int meta_record_add(struct batch_builder *builder, enum meta_record_type type, c
     }
     wire_writer_done(&writer);
     return rc;
+}
+
+int meta_record_add_scram(struct batch_builder *builder, struct wire_string name,
+                          const struct mr_scram_credential *credential, int64_t now_ms)
+{
+    int32_t key_size = (int32_t)mr_scram_key_size(credential->mechanism);
+    struct meta_scram_record record = {
+        .name = name,
+        .mechanism = (int8_t)credential->mechanism,
+        .iterations = credential->iterations,
+        .salt = {credential->salt, (int32_t)credential->salt_size},
+        .stored_key = {credential->stored_key, key_size},
+        .server_key = {credential->server_key, key_size},
+    };
+
+    return meta_record_add(builder, META_RECORD_SCRAM, &record, now_ms);
+}
+
+int meta_record_add_acl(struct batch_builder *builder, enum meta_record_type type,
+                        const struct acl_binding *binding, int64_t now_ms)
+{
+    struct meta_acl_record record = {
+        .resource = binding->resource,
+        .pattern = binding->pattern,
+        .operation = binding->operation,
+        .permission = binding->permission,
+        .name = binding->name,
+        .principal = binding->principal,
+        .host = binding->host,
+    };
+
+    return meta_record_add(builder, type, &record, now_ms);
+}
+
+static int apply_scram(struct image *image, const struct meta_scram_record *record)
+{
+    struct mr_scram_credential credential = {
+        .mechanism = (enum mr_scram_mechanism)record->mechanism,
+        .iterations = record->iterations,
+        .salt_size = (size_t)record->salt.size,
+    };
+    int32_t key_size;
+
+    if (record->mechanism != MR_SCRAM_SHA_256 && record->mechanism != MR_SCRAM_SHA_512) {
+        return MR_EUNSUPPORTED;
+    }
+    key_size = (int32_t)mr_scram_key_size(credential.mechanism);
+    if (record->name.size <= 0 || record->name.size > MR_SCRAM_USER_SIZE_MAX ||
+        record->salt.size <= 0 || record->salt.size > MR_SCRAM_SALT_SIZE_MAX ||
+        record->iterations < MR_SCRAM_ITERATIONS_MIN ||
+        record->iterations > MR_SCRAM_ITERATIONS_MAX || record->stored_key.size != key_size ||
+        record->server_key.size != key_size) {
+        return MR_ECORRUPT;
+    }
+    memcpy(credential.salt, record->salt.data, (size_t)record->salt.size);
+    memcpy(credential.stored_key, record->stored_key.data, (size_t)key_size);
+    memcpy(credential.server_key, record->server_key.data, (size_t)key_size);
+    return users_set(&image->users, record->name.data, (size_t)record->name.size, &credential);
+}
+
+static int apply_scram_removed(struct image *image, const struct meta_scram_removed_record *record)
+{
+    if (record->mechanism != MR_SCRAM_SHA_256 && record->mechanism != MR_SCRAM_SHA_512) {
+        return MR_EUNSUPPORTED;
+    }
+    (void)users_remove(&image->users, record->name.data, (size_t)record->name.size,
+                       (enum mr_scram_mechanism)record->mechanism);
+    return 0;
+}
+
+static int apply_secret(struct image *image, const struct meta_secret_record *record)
+{
+    if (record->secret.size != MR_SCRAM_SECRET_SIZE) {
+        return MR_ECORRUPT;
+    }
+    memcpy(image->users.secret, record->secret.data, MR_SCRAM_SECRET_SIZE);
+    image->users.has_secret = true;
+    return 0;
+}
+
+static int apply_acl(struct image *image, const struct meta_acl_record *record, bool is_there)
+{
+    struct acl_binding binding = {
+        .resource = record->resource,
+        .pattern = record->pattern,
+        .operation = record->operation,
+        .permission = record->permission,
+        .name = record->name,
+        .principal = record->principal,
+        .host = record->host,
+    };
+    int rc = 0;
+
+    if (acl_check(&binding) != NULL) {
+        return MR_ECORRUPT;
+    }
+    if (is_there) {
+        rc = acl_add(&image->acls, &binding);
+    } else {
+        (void)acl_remove(&image->acls, &binding);
+    }
+    return rc == MR_EEXIST ? 0 : rc;
 }
 
 static int apply_topic(struct image *image, const struct meta_topic_record *record)
@@ -86,6 +191,10 @@ union record {
     struct meta_partitions_record partitions;
     struct meta_config_record config;
     struct meta_producer_ids_record producer_ids;
+    struct meta_scram_record scram;
+    struct meta_scram_removed_record scram_removed;
+    struct meta_secret_record secret;
+    struct meta_acl_record acl;
 };
 
 static int record_apply(struct image *image, enum meta_record_type type, const union record *record)
@@ -118,6 +227,15 @@ static int record_apply(struct image *image, enum meta_record_type type, const u
             image->next_producer_id = record->producer_ids.next_producer_id;
         }
         return 0;
+    case META_RECORD_SCRAM:
+        return apply_scram(image, &record->scram);
+    case META_RECORD_SCRAM_REMOVED:
+        return apply_scram_removed(image, &record->scram_removed);
+    case META_RECORD_SECRET:
+        return apply_secret(image, &record->secret);
+    case META_RECORD_ACL:
+    case META_RECORD_ACL_REMOVED:
+        return apply_acl(image, &record->acl, type == META_RECORD_ACL);
     case META_RECORD_TYPE_COUNT:
         break;
     }
@@ -176,6 +294,27 @@ static int snapshot_topic(const struct image_topic *topic, struct batch_builder 
     return rc;
 }
 
+static int snapshot_users(const struct users *users, struct batch_builder *builder, int64_t now_ms)
+{
+    struct meta_secret_record secret = {.secret = {users->secret, sizeof users->secret}};
+    const struct user *user;
+    size_t cursor = 0;
+    int rc = 0;
+
+    if (users->has_secret) {
+        rc = meta_record_add(builder, META_RECORD_SECRET, &secret, now_ms);
+    }
+    while (rc == 0 && (user = users_next(users, &cursor)) != NULL) {
+        for (int i = 0; rc == 0 && i < USER_MECHANISMS; i++) {
+            if (user->has[i]) {
+                rc = meta_record_add_scram(builder, wire_text(user->name), &user->credentials[i],
+                                           now_ms);
+            }
+        }
+    }
+    return rc;
+}
+
 int meta_records_snapshot(const struct image *image, struct batch_builder *builder, int64_t now_ms)
 {
     struct meta_snapshot_record head = {.taken_at_ms = now_ms};
@@ -189,6 +328,13 @@ int meta_records_snapshot(const struct image *image, struct batch_builder *build
         if (!image->topics[i]->is_local) {
             rc = snapshot_topic(image->topics[i], builder, now_ms);
         }
+    }
+    if (rc == 0) {
+        rc = snapshot_users(&image->users, builder, now_ms);
+    }
+    for (size_t i = 0; rc == 0 && i < image->acls.count; i++) {
+        struct acl_binding binding = acl_as_binding(&image->acls.items[i]);
+        rc = meta_record_add_acl(builder, META_RECORD_ACL, &binding, now_ms);
     }
     for (size_t i = 0; rc == 0 && i < image->removed_count; i++) {
         struct meta_topic_removed_record removed = {.topic_id = image->removed[i]};

@@ -61,6 +61,46 @@ END_STRUCT(meta_producer_ids_record)
 
 MESSAGE(meta_producer_ids_record, 0, 0, 0)
 
+/* Type 6: what is stored of a user's password, for one mechanism (Kafka's numbers). */
+STRUCT(meta_scram_record)
+    STRING(name, 0, LAST)
+    INT8(mechanism, 0, LAST)
+    INT32(iterations, 0, LAST)
+    BYTES(salt, 0, LAST)
+    BYTES(stored_key, 0, LAST)
+    BYTES(server_key, 0, LAST)
+END_STRUCT(meta_scram_record)
+
+MESSAGE(meta_scram_record, 0, 0, 0)
+
+/* Type 7: that is gone. */
+STRUCT(meta_scram_removed_record)
+    STRING(name, 0, LAST)
+    INT8(mechanism, 0, LAST)
+END_STRUCT(meta_scram_removed_record)
+
+MESSAGE(meta_scram_removed_record, 0, 0, 0)
+
+/* Type 8: from what the challenges for users that do not exist are made. */
+STRUCT(meta_secret_record)
+    BYTES(secret, 0, LAST)
+END_STRUCT(meta_secret_record)
+
+MESSAGE(meta_secret_record, 0, 0, 0)
+
+/* Types 9 and 10: a binding of the access control list is there, or gone (Kafka's numbers). */
+STRUCT(meta_acl_record)
+    INT8(resource, 0, LAST)
+    INT8(pattern, 0, LAST)
+    INT8(operation, 0, LAST)
+    INT8(permission, 0, LAST)
+    STRING(name, 0, LAST)
+    STRING(principal, 0, LAST)
+    STRING(host, 0, LAST)
+END_STRUCT(meta_acl_record)
+
+MESSAGE(meta_acl_record, 0, 0, 0)
+
 /* clang-format on */
 
 #include "queue/wire/describe_done.h"
@@ -74,16 +114,27 @@ enum meta_record_type {
     META_RECORD_PARTITIONS = 3,
     META_RECORD_CONFIG = 4,
     META_RECORD_PRODUCER_IDS = 5,
+    META_RECORD_SCRAM = 6,
+    META_RECORD_SCRAM_REMOVED = 7,
+    META_RECORD_SECRET = 8,
+    META_RECORD_ACL = 9,
+    META_RECORD_ACL_REMOVED = 10,
     META_RECORD_TYPE_COUNT
 };
 
+struct acl_binding;
 struct batch_builder;
 struct image;
+struct mr_scram_credential;
 
 /* Adds one record to the batch; `record` is the struct of this type. 0, MR_ENOMEM, or as
  * batch_builder_add. */
 int meta_record_add(struct batch_builder *builder, enum meta_record_type type, const void *record,
                     int64_t now_ms);
+int meta_record_add_scram(struct batch_builder *builder, struct wire_string name,
+                          const struct mr_scram_credential *credential, int64_t now_ms);
+int meta_record_add_acl(struct batch_builder *builder, enum meta_record_type type,
+                        const struct acl_binding *binding, int64_t now_ms);
 /* Changes the image by the value of one record. MR_EUNSUPPORTED: a type or version from the future;
  * MR_ECORRUPT; MR_ENOMEM. What refers to a topic that is not there does nothing. */
 int meta_record_apply(struct image *image, const void *value, size_t size_bytes);

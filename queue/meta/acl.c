@@ -1,0 +1,377 @@
+#include "queue/meta/acl.h"
+
+#include <string.h>
+
+#include "base/core/error.h"
+#include "base/core/memory.h"
+
+/* ---- the sorted set ---- */
+
+void acl_set_init(struct acl_set *set)
+{
+    memset(set, 0, sizeof *set);
+}
+
+static void acl_free(struct acl *acl)
+{
+    mr_free(acl->name);
+    mr_free(acl->principal);
+    mr_free(acl->host);
+}
+
+void acl_set_done(struct acl_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        acl_free(&set->items[i]);
+    }
+    mr_free(set->items);
+    memset(set, 0, sizeof *set);
+}
+
+static int compare_text(const char *text, struct wire_string other)
+{
+    size_t size = strlen(text);
+    size_t other_size = other.size < 0 ? 0 : (size_t)other.size;
+    size_t common = size < other_size ? size : other_size;
+    int order = common > 0 ? memcmp(text, other.data, common) : 0;
+
+    return order != 0 ? order : (size > other_size) - (size < other_size);
+}
+
+/* Where bindings of one resource stand. */
+static int compare_resource(const struct acl *acl, int8_t resource, int8_t pattern,
+                            struct wire_string name)
+{
+    if (acl->resource != resource) {
+        return acl->resource - resource;
+    }
+    if (acl->pattern != pattern) {
+        return acl->pattern - pattern;
+    }
+    return compare_text(acl->name, name);
+}
+
+static int compare(const struct acl *acl, const struct acl_binding *binding)
+{
+    int order = compare_resource(acl, binding->resource, binding->pattern, binding->name);
+
+    if (order == 0) {
+        order = compare_text(acl->principal, binding->principal);
+    }
+    if (order == 0) {
+        order = compare_text(acl->host, binding->host);
+    }
+    if (order == 0) {
+        order = acl->operation - binding->operation;
+    }
+    return order != 0 ? order : acl->permission - binding->permission;
+}
+
+static size_t place_of(const struct acl_set *set, const struct acl_binding *binding,
+                       bool *ret_found)
+{
+    size_t low = 0;
+    size_t high = set->count;
+
+    *ret_found = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(&set->items[middle], binding);
+        if (order == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static uint32_t *prefix_count(struct acl_set *set, const struct acl *acl)
+{
+    size_t size = strlen(acl->name);
+
+    return &set->prefix_sizes[acl->resource][size < ACL_PREFIX_SIZES ? size : ACL_PREFIX_SIZES - 1];
+}
+
+int acl_add(struct acl_set *set, const struct acl_binding *binding)
+{
+    bool is_found;
+    size_t place = place_of(set, binding, &is_found);
+    struct acl made = {
+        .resource = binding->resource,
+        .pattern = binding->pattern,
+        .operation = binding->operation,
+        .permission = binding->permission,
+    };
+
+    mr_assert(binding->resource < ACL_RESOURCE_END);
+    if (is_found) {
+        return MR_EEXIST;
+    }
+    made.name = mr_strndup(binding->name.data, (size_t)binding->name.size);
+    made.principal = mr_strndup(binding->principal.data, (size_t)binding->principal.size);
+    made.host = mr_strndup(binding->host.data, (size_t)binding->host.size);
+    if (made.name == NULL || made.principal == NULL || made.host == NULL ||
+        mr_grow(&set->items, &set->capacity, set->count + 1, sizeof *set->items) != 0) {
+        acl_free(&made);
+        return MR_ENOMEM;
+    }
+    memmove(set->items + place + 1, set->items + place, (set->count - place) * sizeof *set->items);
+    set->items[place] = made;
+    set->count += 1;
+    if (made.pattern == ACL_PREFIXED) {
+        *prefix_count(set, &made) += 1;
+    }
+    return 0;
+}
+
+bool acl_remove(struct acl_set *set, const struct acl_binding *binding)
+{
+    bool is_found;
+    size_t place = place_of(set, binding, &is_found);
+
+    if (!is_found) {
+        return false;
+    }
+    if (binding->pattern == ACL_PREFIXED) {
+        *prefix_count(set, &set->items[place]) -= 1;
+    }
+    acl_free(&set->items[place]);
+    set->count -= 1;
+    memmove(set->items + place, set->items + place + 1, (set->count - place) * sizeof *set->items);
+    return true;
+}
+
+struct acl_binding acl_as_binding(const struct acl *acl)
+{
+    return (struct acl_binding){
+        .resource = acl->resource,
+        .pattern = acl->pattern,
+        .operation = acl->operation,
+        .permission = acl->permission,
+        .name = wire_text(acl->name),
+        .principal = wire_text(acl->principal),
+        .host = wire_text(acl->host),
+    };
+}
+
+/* ---- what may be said ---- */
+
+static bool is_text(struct wire_string text)
+{
+    return text.size > 0 && text.size <= ACL_TEXT_SIZE_MAX &&
+           memchr(text.data, '\0', (size_t)text.size) == NULL;
+}
+
+static bool is_principal(struct wire_string principal)
+{
+    const char *colon = memchr(principal.data, ':', (size_t)principal.size);
+
+    return colon != NULL && colon != principal.data && colon + 1 < principal.data + principal.size;
+}
+
+const char *acl_check(const struct acl_binding *binding)
+{
+    if (binding->resource < ACL_TOPIC || binding->resource >= ACL_RESOURCE_END) {
+        return "the type of resource must be a particular one";
+    }
+    if (binding->pattern != ACL_LITERAL && binding->pattern != ACL_PREFIXED) {
+        return "the pattern type must be literal or prefixed";
+    }
+    if (binding->operation < ACL_ALL || binding->operation >= ACL_OPERATION_END) {
+        return "the operation must be a particular one, or all";
+    }
+    if (binding->permission != ACL_DENY && binding->permission != ACL_ALLOW) {
+        return "the permission must be allow or deny";
+    }
+    if (!is_text(binding->name) || !is_text(binding->host) || !is_text(binding->principal)) {
+        return "name, principal and host must have 1 to 1024 characters";
+    }
+    if (!is_principal(binding->principal)) {
+        return "the principal must be written as type and name, as in User:alice";
+    }
+    if (binding->resource == ACL_CLUSTER && !wire_string_is(binding->name, "kafka-cluster")) {
+        return "the only valid name for the CLUSTER resource is kafka-cluster";
+    }
+    return NULL;
+}
+
+const char *acl_check_filter(const struct acl_binding *filter)
+{
+    if (filter->resource < ACL_RESOURCE_ANY || filter->resource >= ACL_RESOURCE_END ||
+        filter->pattern < ACL_PATTERN_ANY || filter->pattern >= ACL_PATTERN_END ||
+        filter->operation < ACL_OPERATION_ANY || filter->operation >= ACL_OPERATION_END ||
+        filter->permission < ACL_PERMISSION_ANY || filter->permission >= ACL_PERMISSION_END) {
+        return "the filter contains unknown elements";
+    }
+    return NULL;
+}
+
+/* ---- filters ---- */
+
+static bool matches_text(const char *text, struct wire_string filter)
+{
+    return filter.size < 0 || compare_text(text, filter) == 0;
+}
+
+static bool begins_with(struct wire_string name, const char *prefix)
+{
+    size_t size = strlen(prefix);
+
+    return size <= (size_t)name.size && memcmp(name.data, prefix, size) == 0;
+}
+
+static bool matches_pattern(const struct acl *acl, const struct acl_binding *filter)
+{
+    if (filter->pattern == ACL_PATTERN_MATCH && filter->name.size >= 0) {
+        if (acl->pattern == ACL_PREFIXED) {
+            return begins_with(filter->name, acl->name);
+        }
+        return compare_text(acl->name, filter->name) == 0 || strcmp(acl->name, "*") == 0;
+    }
+    return (filter->pattern <= ACL_PATTERN_MATCH || filter->pattern == acl->pattern) &&
+           matches_text(acl->name, filter->name);
+}
+
+bool acl_matches(const struct acl *acl, const struct acl_binding *filter)
+{
+    return (filter->resource == ACL_RESOURCE_ANY || filter->resource == acl->resource) &&
+           (filter->operation == ACL_OPERATION_ANY || filter->operation == acl->operation) &&
+           (filter->permission == ACL_PERMISSION_ANY || filter->permission == acl->permission) &&
+           matches_pattern(acl, filter) && matches_text(acl->principal, filter->principal) &&
+           matches_text(acl->host, filter->host);
+}
+
+/* ---- deciding ---- */
+
+/* Who asks, and for what. */
+struct question {
+    const char *principal;
+    const char *host;
+    enum acl_operation operation;
+};
+
+static bool concerns(const struct acl *acl, const struct question *question)
+{
+    return (strcmp(acl->principal, question->principal) == 0 ||
+            strcmp(acl->principal, "User:*") == 0) &&
+           (strcmp(acl->host, "*") == 0 || strcmp(acl->host, question->host) == 0);
+}
+
+/* Who may change or use a thing may also look at it; a deny implies nothing. */
+static bool covers(const struct acl *acl, enum acl_operation operation)
+{
+    if (acl->operation == ACL_ALL || acl->operation == (int8_t)operation) {
+        return true;
+    }
+    if (acl->permission == ACL_DENY) {
+        return false;
+    }
+    if (operation == ACL_DESCRIBE) {
+        return acl->operation == ACL_READ || acl->operation == ACL_WRITE ||
+               acl->operation == ACL_DELETE || acl->operation == ACL_ALTER;
+    }
+    return operation == ACL_DESCRIBE_CONFIGS && acl->operation == ACL_ALTER_CONFIGS;
+}
+
+static size_t first_of(const struct acl_set *set, int8_t resource, int8_t pattern,
+                       struct wire_string name)
+{
+    size_t low = 0;
+    size_t high = set->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_resource(&set->items[middle], resource, pattern, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Adds to the verdict what the bindings of exactly this pattern say. */
+static void ask(const struct acl_set *set, const struct question *question, int8_t resource,
+                int8_t pattern, struct wire_string name, enum acl_decision *verdict,
+                bool *is_mentioned)
+{
+    for (size_t i = first_of(set, resource, pattern, name);
+         i < set->count && *verdict != ACL_SAYS_NO &&
+         compare_resource(&set->items[i], resource, pattern, name) == 0;
+         i++) {
+        const struct acl *acl = &set->items[i];
+        *is_mentioned = true;
+        if (concerns(acl, question) && covers(acl, question->operation)) {
+            *verdict = acl->permission == ACL_DENY ? ACL_SAYS_NO : ACL_SAYS_YES;
+        }
+    }
+}
+
+enum acl_decision acl_decide(const struct acl_set *set, const char *principal, const char *host,
+                             enum acl_operation operation, enum acl_resource resource,
+                             struct wire_string name)
+{
+    struct question question = {principal, host, operation};
+    enum acl_decision verdict = ACL_SAYS_NOTHING;
+    bool is_mentioned = false;
+    int8_t kind = (int8_t)resource;
+
+    if (name.size < 0) {
+        name = wire_text("");
+    }
+    ask(set, &question, kind, ACL_LITERAL, wire_text("*"), &verdict, &is_mentioned);
+    if (!wire_string_is(name, "*")) {
+        ask(set, &question, kind, ACL_LITERAL, name, &verdict, &is_mentioned);
+    }
+    for (int32_t size = 1; size <= name.size; size++) {
+        int32_t place = size < ACL_PREFIX_SIZES ? size : ACL_PREFIX_SIZES - 1;
+        if (set->prefix_sizes[kind][place] > 0) {
+            ask(set, &question, kind, ACL_PREFIXED, (struct wire_string){name.data, size}, &verdict,
+                &is_mentioned);
+        }
+    }
+    return verdict == ACL_SAYS_NOTHING && is_mentioned ? ACL_SAYS_NO : verdict;
+}
+
+/* Whether a deny takes away all that this allow gives. */
+static bool is_dominated(const struct acl_set *set, const struct question *question,
+                         const struct acl *allow)
+{
+    struct wire_string name = wire_text(allow->name);
+
+    for (size_t i = 0; i < set->count; i++) {
+        const struct acl *deny = &set->items[i];
+        if (deny->resource != allow->resource || deny->permission != ACL_DENY ||
+            !concerns(deny, question) || !covers(deny, question->operation)) {
+            continue;
+        }
+        if (deny->pattern == ACL_PREFIXED
+                ? begins_with(name, deny->name)
+                : strcmp(deny->name, "*") == 0 ||
+                      (allow->pattern == ACL_LITERAL && strcmp(deny->name, allow->name) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool acl_allows_somewhere(const struct acl_set *set, const char *principal, const char *host,
+                          enum acl_operation operation, enum acl_resource resource)
+{
+    struct question question = {principal, host, operation};
+
+    for (size_t i = 0; i < set->count; i++) {
+        const struct acl *acl = &set->items[i];
+        if (acl->resource == (int8_t)resource && acl->permission == ACL_ALLOW &&
+            concerns(acl, &question) && covers(acl, operation) &&
+            !is_dominated(set, &question, acl)) {
+            return true;
+        }
+    }
+    return false;
+}
