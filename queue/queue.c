@@ -2,6 +2,7 @@
  * declares, and closes them in the opposite order. */
 #include "queue/queue.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/core/workers.h"
+#include "queue/broker/sasl.h"
 #include "queue/queue_internal.h"
 #include "queue/wire/kafka_error.h"
 
@@ -232,6 +234,10 @@ static int open_logs(struct queue *queue, const struct queue_config *config,
     return rc;
 }
 
+static_assert((int)QUEUE_SASL_PLAIN == (int)SASL_PLAIN, "the same bits");
+static_assert((int)QUEUE_SASL_SCRAM_SHA_256 == (int)SASL_SCRAM_SHA_256, "the same bits");
+static_assert((int)QUEUE_SASL_SCRAM_SHA_512 == (int)SASL_SCRAM_SHA_512, "the same bits");
+
 static int open_broker(struct queue *queue, const struct queue_config *config,
                        struct mr_error *error)
 {
@@ -256,6 +262,12 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
         .connection_idle_ms_max = config->connection_idle_ms_max,
         .listeners = listeners,
         .listener_count = config->listener_count,
+        .security = {.is_enforced = config->security.is_enforced,
+                     .allows_without_acl = config->security.allows_without_acl,
+                     .super_users = config->security.super_users,
+                     .super_user_count = config->security.super_user_count,
+                     .principal_rules = config->security.principal_rules,
+                     .principal_rule_count = config->security.principal_rule_count},
     };
     int rc;
 
@@ -271,6 +283,8 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
             .connections_max = spec->connections_max,
             .inherited_fd = spec->inherited_fd,
             .tls = spec->tls,
+            .sasl_mechanisms = spec->sasl,
+            .sasl_session_ms = spec->sasl_session_ms,
         };
     }
     rc = broker_open(&broker, &queue->broker, error);

@@ -36,6 +36,23 @@ struct queue_topic_spec {
     int compression; /* enum mr_codec, -1: default; what our own batches use */
 };
 
+/* Mechanisms of SASL, as bits. */
+enum queue_sasl {
+    QUEUE_SASL_PLAIN = 1,
+    QUEUE_SASL_SCRAM_SHA_256 = 2,
+    QUEUE_SASL_SCRAM_SHA_512 = 4
+};
+
+/* Who may do what, on all listeners but the node's own socket. */
+struct queue_security {
+    bool is_enforced;               /* ask the access control lists; else all may do everything */
+    bool allows_without_acl;        /* where no binding is about the resource */
+    const char *const *super_users; /* "admin" or "User:admin": may do everything */
+    size_t super_user_count;
+    const char *const *principal_rules; /* from certificates to names, as Kafka writes them */
+    size_t principal_rule_count;
+};
+
 struct queue_listener_spec {
     struct mr_address address;
     struct mr_address advertise; /* host "": the address itself */
@@ -43,6 +60,8 @@ struct queue_listener_spec {
     int connections_max;
     int inherited_fd; /* -1 */
     struct mr_tls_context *tls;
+    unsigned sasl;           /* enum queue_sasl; 0: nobody is asked */
+    int64_t sasl_session_ms; /* clients must prove again who they are; 0: never */
 };
 
 struct queue_config {
@@ -64,6 +83,7 @@ struct queue_config {
     int64_t connection_idle_ms_max;
     const struct queue_listener_spec *listeners;
     size_t listener_count;
+    struct queue_security security;
     const struct queue_topic_spec *topics;
     size_t topic_count;
 };

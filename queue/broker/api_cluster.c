@@ -11,7 +11,7 @@
 #include "queue/wire/configs.h"
 #include "queue/wire/topics.h"
 
-enum { ENDPOINT_BROKERS = 1, CLUSTER_OPERATIONS = 0x1fa0 };
+enum { ENDPOINT_BROKERS = 1 };
 
 void api_describe_cluster(struct request *request)
 {
@@ -36,7 +36,8 @@ void api_describe_cluster(struct request *request)
     response.brokers.items = &node;
     response.brokers.count = 1;
     if (body->include_cluster_authorized_operations) {
-        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response.cluster_authorized_operations =
+            request_operations(request, RESOURCE_CLUSTER, wire_text("kafka-cluster"));
     }
     request_respond(request, &response);
 }
@@ -105,6 +106,12 @@ void api_describe_log_dirs(struct request *request)
     int rc;
 
     describe_log_dirs_response_init(&response);
+    if (!request_may_cluster(request)) {
+        response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        request_count_error(request, response.error_code);
+        request_respond(request, &response);
+        return;
+    }
     rc = describe_log_dirs_response_result_array_make(&request->arena, &response.results, 1);
     if (rc == 0) {
         rc = fill_log_dir(request, &response.results.items[0]);
@@ -223,7 +230,9 @@ static int page_all(struct page *page)
 
     page->response.topics.count = 0;
     for (size_t i = 0; rc == 0 && i < image->topic_count; i++) {
-        if (!is_before_cursor(body, wire_text(image->topics[i]->name))) {
+        struct wire_string name = wire_text(image->topics[i]->name);
+        if (!is_before_cursor(body, name) &&
+            request_may(page->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, name)) {
             rc = page_add(page, image->topics[i]);
         }
     }
@@ -295,5 +304,9 @@ void api_list_partition_reassignments(struct request *request)
     struct list_partition_reassignments_response response;
 
     list_partition_reassignments_response_init(&response);
+    if (!request_may_cluster(request)) {
+        response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        request_count_error(request, response.error_code);
+    }
     request_respond(request, &response);
 }

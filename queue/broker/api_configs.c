@@ -193,6 +193,10 @@ static int describe_resource(struct request *request,
         topic = request_topic(request, in->resource_name, NULL, &out->error_code);
         return topic != NULL ? describe_topic(request, in, topic, out) : 0;
     }
+    if (!request_may(request, OPERATION_DESCRIBE_CONFIGS, RESOURCE_CLUSTER, wire_text(NULL))) {
+        out->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        return 0;
+    }
     if (in->resource_type == CONFIG_RESOURCE_BROKER && in->resource_name.size == 0) {
         return 0; /* what all nodes share, set at run time: nothing */
     }
@@ -355,6 +359,11 @@ static const struct image_topic *alter_begin(struct alter *alter, int32_t place,
     alter->types[place] = type;
     *change = (struct meta_change){
         .kind = META_ALTER_CONFIGS, .name = name, .validate_only = validate_only};
+    if (type != CONFIG_RESOURCE_TOPIC &&
+        !request_may(alter->request, OPERATION_ALTER_CONFIGS, RESOURCE_CLUSTER, wire_text(NULL))) {
+        refuse(change, KAFKA_CLUSTER_AUTHORIZATION_FAILED, "not authorized to alter the cluster");
+        return NULL;
+    }
     if (type != CONFIG_RESOURCE_TOPIC) {
         refuse(change, KAFKA_INVALID_REQUEST,
                type == CONFIG_RESOURCE_BROKER
@@ -557,6 +566,12 @@ void api_list_config_resources(struct request *request)
     int32_t count = 0;
 
     list_config_resources_response_init(&response);
+    if (!request_may_cluster(request)) {
+        response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        request_count_error(request, response.error_code);
+        request_respond(request, &response);
+        return;
+    }
     if (list_config_resources_response_config_resource_array_make(
             &request->arena, &response.config_resources, (int32_t)image->topic_count + 1) != 0) {
         request_fail(request, MR_ENOMEM);

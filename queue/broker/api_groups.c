@@ -24,11 +24,22 @@ static bool passes(const struct wire_string_array *filter, const char *word)
     return filter->count <= 0;
 }
 
+struct listing {
+    const struct request *request;
+    bool sees_all; /* who may describe the cluster does; else what one may describe oneself */
+    struct list_groups_response_group_array *groups;
+};
+
 static void on_group(void *owner, struct wire_string group, size_t offset_count)
 {
-    struct list_groups_response_group_array *groups = owner;
+    const struct listing *listing = owner;
+    struct list_groups_response_group_array *groups = listing->groups;
 
     (void)offset_count;
+    if (!listing->sees_all &&
+        !request_may(listing->request, OPERATION_DESCRIBE, RESOURCE_GROUP, group)) {
+        return;
+    }
     groups->items[groups->count].group_id = group;
     groups->items[groups->count].group_state = wire_text("Empty");
     groups->items[groups->count++].group_type = wire_text("classic");
@@ -39,6 +50,7 @@ void api_list_groups(struct request *request)
     const struct list_groups_request *body = request->body;
     const struct group_offsets *offsets = request->broker->offsets;
     struct list_groups_response response;
+    struct listing listing = {request, request_may_cluster(request), &response.groups};
 
     list_groups_response_init(&response);
     if (list_groups_response_group_array_make(&request->arena, &response.groups,
@@ -48,14 +60,12 @@ void api_list_groups(struct request *request)
     }
     response.groups.count = 0;
     if (passes(&body->states_filter, "Empty") && passes(&body->types_filter, "classic")) {
-        group_offsets_each_group(offsets, on_group, &response.groups);
+        group_offsets_each_group(offsets, on_group, &listing);
     }
     request_respond(request, &response);
 }
 
 /* ---- DescribeGroups ---- */
-
-enum { GROUP_OPERATIONS = 0x0d48 }; /* as bits: read delete describe and configs */
 
 void api_describe_groups(struct request *request)
 {
@@ -72,13 +82,18 @@ void api_describe_groups(struct request *request)
         struct describe_groups_response_group *out = &response.groups.items[i];
         bool is_known = group_offsets_has_group(request->broker->offsets, body->groups.items[i]);
         out->group_id = body->groups.items[i];
+        if (!request_may(request, OPERATION_DESCRIBE, RESOURCE_GROUP, out->group_id)) {
+            out->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+            request_count_error(request, out->error_code);
+            continue;
+        }
         out->group_state = wire_text(is_known ? "Empty" : "Dead");
         if (!is_known && request->head.api_version >= 6) {
             out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
             out->error_message = wire_text("no offsets and no members of this group are known");
         }
         if (body->include_authorized_operations) {
-            out->authorized_operations = GROUP_OPERATIONS;
+            out->authorized_operations = request_operations(request, RESOURCE_GROUP, out->group_id);
         }
         request_count_error(request, out->error_code);
     }
@@ -173,6 +188,9 @@ static int16_t remove_group(struct removal *removal, struct wire_string group, i
     const struct group_offsets *offsets = removal->request->broker->offsets;
     size_t count = group_offsets_count(offsets, group);
 
+    if (!request_may(removal->request, OPERATION_DELETE, RESOURCE_GROUP, group)) {
+        return KAFKA_GROUP_AUTHORIZATION_FAILED;
+    }
     if (group.size <= 0) {
         return KAFKA_INVALID_GROUP_ID;
     }
@@ -241,14 +259,17 @@ static int list_offsets_to_delete(struct removal *removal)
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
         const struct offset_delete_request_topic *in = &body->topics.items[i];
         struct offset_delete_response_topic *out = &response->topics.items[i];
+        bool is_allowed = request_may(request, OPERATION_READ, RESOURCE_TOPIC, in->name);
         out->name = in->name;
         rc = offset_delete_response_partition_array_make(&request->arena, &out->partitions,
                                                          in->partitions.count);
         for (int32_t j = 0; rc == 0 && j < in->partitions.count; j++) {
             int32_t index = in->partitions.items[j].partition_index;
             out->partitions.items[j].partition_index = index;
-            if (group_offsets_get(request->broker->offsets, body->group_id, in->name, index) !=
-                NULL) {
+            if (!is_allowed) {
+                out->partitions.items[j].error_code = KAFKA_TOPIC_AUTHORIZATION_FAILED;
+            } else if (group_offsets_get(request->broker->offsets, body->group_id, in->name,
+                                         index) != NULL) {
                 removal->items[removal->item_count++] =
                     (struct offsets_item){.topic = in->name, .partition = index, .offset = -1};
             }
@@ -272,7 +293,10 @@ void api_offset_delete(struct request *request)
     removal->pending = 1;
     removal->finish = finish_offsets;
     offset_delete_response_init(response);
-    if (!group_offsets_has_group(request->broker->offsets, body->group_id)) {
+    if (!request_may(request, OPERATION_DELETE, RESOURCE_GROUP, body->group_id)) {
+        response->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+        request_count_error(request, response->error_code);
+    } else if (!group_offsets_has_group(request->broker->offsets, body->group_id)) {
         response->error_code = KAFKA_GROUP_ID_NOT_FOUND;
         request_count_error(request, response->error_code);
     } else if (list_offsets_to_delete(removal) != 0) {

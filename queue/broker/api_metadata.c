@@ -8,11 +8,7 @@
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/cluster.h"
 
-enum {
-    TOPIC_OPERATIONS = 0x0df8,   /* as bits: read write create delete alter describe and configs */
-    CLUSTER_OPERATIONS = 0x1fa0, /* create alter describe cluster_action configs idempotent_write */
-    AUTO_CREATED_MAX = 100,      /* by one request */
-};
+enum { AUTO_CREATED_MAX = 100 }; /* by one request */
 
 struct metadata {
     struct request *request;
@@ -51,7 +47,8 @@ static int fill_topic(struct request *request, const struct image_topic *topic,
     out->topic_id = topic->id;
     out->is_internal = strcmp(topic->name, "__consumer_offsets") == 0;
     if (body->include_topic_authorized_operations) {
-        out->topic_authorized_operations = TOPIC_OPERATIONS;
+        out->topic_authorized_operations =
+            request_operations(request, RESOURCE_TOPIC, wire_text(topic->name));
     }
     return fill_partitions(request, topic, &out->partitions);
 }
@@ -75,6 +72,20 @@ static int fill_all_topics(struct request *request, struct metadata_response *re
     return rc;
 }
 
+/* Either right will do, as in CreateTopics. */
+static bool may_make(const struct request *request, struct wire_string name)
+{
+    return request_may(request, OPERATION_CREATE, RESOURCE_CLUSTER, name) ||
+           request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, name);
+}
+
+static bool is_made_when_asked(const struct request *request)
+{
+    const struct metadata_request *body = request->body;
+
+    return request->broker->auto_create_topics && body->allow_auto_topic_creation;
+}
+
 static int16_t missing_error(const struct metadata *metadata,
                              const struct metadata_request_topic *asked, bool is_by_id)
 {
@@ -92,7 +103,13 @@ static int16_t missing_error(const struct metadata *metadata,
             return metadata->changes[i].error;
         }
     }
-    return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    /* It would have been made, had the principal the right to: final, so that nobody waits for it.
+     */
+    return is_made_when_asked(metadata->request) &&
+                   !topic_name_is_reserved(asked->name.data, size) &&
+                   !may_make(metadata->request, asked->name)
+               ? KAFKA_TOPIC_AUTHORIZATION_FAILED
+               : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 static bool is_asked_by_id(const struct metadata_request_topic *asked)
@@ -152,7 +169,8 @@ static void metadata_respond(struct metadata *metadata)
     response.cluster_id = wire_text(meta_cluster_id(broker->meta));
     response.controller_id = broker->node_id;
     if (body->include_cluster_authorized_operations) {
-        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response.cluster_authorized_operations =
+            request_operations(request, RESOURCE_CLUSTER, wire_text("kafka-cluster"));
     }
     rc = wants_all(request) ? fill_all_topics(request, &response)
                             : fill_asked_topics(metadata, &response);
@@ -184,7 +202,8 @@ static bool may_create(const struct request *request, const struct metadata_requ
     return !is_asked_by_id(asked) && topic_name_check(asked->name.data, size) == NULL &&
            !topic_name_is_reserved(asked->name.data, size) &&
            image_find(image, asked->name.data, size) == NULL &&
-           request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, asked->name);
+           request_may(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, asked->name) &&
+           may_make(request, asked->name);
 }
 
 /* Fills metadata->changes with the topics to be created. */
@@ -220,7 +239,6 @@ static int collect_missing(struct metadata *metadata)
 
 void api_metadata(struct request *request)
 {
-    const struct metadata_request *body = request->body;
     struct metadata *metadata = request_alloc(request, sizeof *metadata);
 
     if (metadata == NULL) {
@@ -228,8 +246,7 @@ void api_metadata(struct request *request)
         return;
     }
     metadata->request = request;
-    if (request->broker->auto_create_topics && body->allow_auto_topic_creation &&
-        !wants_all(request) && collect_missing(metadata) != 0) {
+    if (is_made_when_asked(request) && !wants_all(request) && collect_missing(metadata) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     }

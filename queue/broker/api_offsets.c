@@ -26,6 +26,19 @@ static const char *check_key(int8_t key_type, struct wire_string key, int16_t *r
                                          : "this kind of coordinator is not supported";
 }
 
+static int16_t check_coordinated(const struct request *request, int8_t key_type,
+                                 struct wire_string key)
+{
+    if (key_type == KEY_TRANSACTION) {
+        return request_may(request, OPERATION_DESCRIBE, RESOURCE_TRANSACTIONAL_ID, key)
+                   ? KAFKA_NONE
+                   : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
+    return request_may(request, OPERATION_DESCRIBE, RESOURCE_GROUP, key)
+               ? KAFKA_NONE
+               : KAFKA_GROUP_AUTHORIZATION_FAILED;
+}
+
 static void find_one(struct request *request, struct wire_string key,
                      struct find_coordinator_response_coordinator *out)
 {
@@ -33,7 +46,11 @@ static void find_one(struct request *request, struct wire_string key,
 
     find_coordinator_response_coordinator_init(out);
     out->key = key;
-    out->error_message = wire_text(check_key(body->key_type, key, &out->error_code));
+    out->error_code = check_coordinated(request, body->key_type, key);
+    out->error_message = wire_text(NULL);
+    if (out->error_code == KAFKA_NONE) {
+        out->error_message = wire_text(check_key(body->key_type, key, &out->error_code));
+    }
     if (out->error_code == KAFKA_NONE) {
         out->node_id = request->broker->node_id;
         request_advertised(request, &out->host, &out->port);
@@ -198,7 +215,9 @@ void api_offset_commit(struct request *request)
 {
     const struct offset_commit_request *body = request->body;
     struct commit *commit = commit_new(request);
-    int16_t error = check_member(body);
+    int16_t error = request_may(request, OPERATION_READ, RESOURCE_GROUP, body->group_id)
+                        ? check_member(body)
+                        : KAFKA_GROUP_AUTHORIZATION_FAILED;
     int rc = commit == NULL ? MR_ENOMEM : 0;
 
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
@@ -270,6 +289,9 @@ static void on_offset_count(void *owner, struct wire_string topic, int32_t parti
 
     (void)partition;
     (void)offset;
+    if (!request_may(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
+        return;
+    }
     collect_topic(collect, topic)->partitions.count += 1;
 }
 
@@ -278,9 +300,12 @@ static void on_offset_fill(void *owner, struct wire_string topic, int32_t partit
 {
     struct collect *collect = owner;
     struct offset_fetch_response_group_topic_partition *out;
-    struct offset_fetch_response_group_topic_partition_array *list =
-        &collect_topic(collect, topic)->partitions;
+    struct offset_fetch_response_group_topic_partition_array *list;
 
+    if (!request_may(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
+        return;
+    }
+    list = &collect_topic(collect, topic)->partitions;
     out = &list->items[list->count++];
     out->partition_index = partition;
     out->committed_offset = offset->offset;
@@ -329,14 +354,16 @@ static int fetch_named(struct request *request, struct wire_string group,
         if (request->head.api_version >= 10) {
             const struct image_topic *topic = request_topic(request, name, &in->topic_id, &error);
             name = topic != NULL ? wire_text(topic->name) : wire_text("");
+        } else if (!request_may(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, name)) {
+            error = KAFKA_TOPIC_AUTHORIZATION_FAILED;
         }
         answer->name = name;
         answer->topic_id = in->topic_id;
         rc = offset_fetch_response_group_topic_partition_array_make(
             &request->arena, &answer->partitions, in->partition_indexes.count);
         for (int32_t j = 0; rc == 0 && j < in->partition_indexes.count; j++) {
-            fill_offset(request, group, name, in->partition_indexes.items[j],
-                        &answer->partitions.items[j]);
+            fill_offset(request, group, error == KAFKA_NONE ? name : wire_text(""),
+                        in->partition_indexes.items[j], &answer->partitions.items[j]);
             answer->partitions.items[j].error_code = error;
         }
     }
@@ -406,6 +433,28 @@ static int group_to_old(struct request *request, const struct offset_fetch_respo
     return rc;
 }
 
+/* Versions 0 and 1 have no word for the whole: each partition says it. */
+static int refuse_each(struct request *request, const struct offset_fetch_request_group *in,
+                       struct offset_fetch_response_group *out)
+{
+    int rc = offset_fetch_response_group_topic_array_make(
+        &request->arena, &out->topics, in->topics.count < 0 ? 0 : in->topics.count);
+
+    for (int32_t i = 0; rc == 0 && i < out->topics.count; i++) {
+        const struct wire_int32_array *indexes = &in->topics.items[i].partition_indexes;
+        struct offset_fetch_response_group_topic *answer = &out->topics.items[i];
+        answer->name = in->topics.items[i].name;
+        rc = offset_fetch_response_group_topic_partition_array_make(
+            &request->arena, &answer->partitions, indexes->count);
+        for (int32_t j = 0; rc == 0 && j < indexes->count; j++) {
+            fill_offset(request, in->group_id, wire_text(""), indexes->items[j],
+                        &answer->partitions.items[j]);
+            answer->partitions.items[j].error_code = out->error_code;
+        }
+    }
+    return rc;
+}
+
 static int offset_fetch_old(struct request *request, struct offset_fetch_response *response)
 {
     struct offset_fetch_request_group in;
@@ -415,6 +464,9 @@ static int offset_fetch_old(struct request *request, struct offset_fetch_respons
     offset_fetch_response_group_init(&out);
     if (rc == 0) {
         rc = fetch_group(request, &in, &out);
+    }
+    if (rc == 0 && out.error_code != KAFKA_NONE && request->head.api_version < 2) {
+        rc = refuse_each(request, &in, &out);
     }
     return rc == 0 ? group_to_old(request, &out, response) : rc;
 }

@@ -30,6 +30,17 @@ void api_init_producer_id(struct request *request)
     const struct init_producer_id_request *body = request->body;
     struct meta_change *change;
 
+    if (body->transactional_id.size < 0 &&
+        !request_may(request, OPERATION_IDEMPOTENT_WRITE, RESOURCE_CLUSTER, wire_text(NULL)) &&
+        !request_may_somewhere(request, OPERATION_WRITE, RESOURCE_TOPIC)) {
+        respond_producer_id(request, KAFKA_CLUSTER_AUTHORIZATION_FAILED, -1);
+        return;
+    }
+    if (body->transactional_id.size >= 0 &&
+        !request_may(request, OPERATION_WRITE, RESOURCE_TRANSACTIONAL_ID, body->transactional_id)) {
+        respond_producer_id(request, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
+        return;
+    }
     if (body->transactional_id.size >= 0) {
         respond_producer_id(request, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
         return;
@@ -146,7 +157,10 @@ void api_describe_producers(struct request *request)
         const struct describe_producers_request_topic *in = &body->topics.items[i];
         struct describe_producers_response_topic *out = &response.topics.items[i];
         int16_t error;
-        const struct image_topic *topic = request_topic(request, in->name, NULL, &error);
+        /* A peer that asks for its own lineages may do with the right to write. */
+        const struct image_topic *topic = request_topic_for(
+            request, body->producer_ids.count > 0 ? OPERATION_WRITE : OPERATION_READ, in->name,
+            NULL, &error);
         out->name = in->name;
         rc = describe_producers_response_partition_array_make(&request->arena, &out->partitions,
                                                               in->partition_indexes.count);

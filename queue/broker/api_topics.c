@@ -161,7 +161,8 @@ static int make_create(struct request *request, const struct create_topics_reque
         .replication_factor = in->replication_factor == -1 ? 1 : in->replication_factor,
         .validate_only = body->validate_only,
     };
-    if (!request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, in->name)) {
+    if (!request_may(request, OPERATION_CREATE, RESOURCE_CLUSTER, wire_text(NULL)) &&
+        !request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, in->name)) {
         refuse(change, KAFKA_TOPIC_AUTHORIZATION_FAILED, "not authorized to create this topic");
     } else if (name_count(body, in->name) > 1) {
         refuse(change, KAFKA_INVALID_REQUEST, "the topic is named twice in the request");
@@ -281,6 +282,9 @@ static void make_delete(struct request *request, struct wire_string name, const 
     }
     if (!request_may(request, OPERATION_DELETE, RESOURCE_TOPIC, change->name)) {
         refuse(change, KAFKA_TOPIC_AUTHORIZATION_FAILED, "not authorized to delete this topic");
+        if (name.size < 0) {
+            change->name = name; /* the id does not tell the name */
+        }
     }
 }
 

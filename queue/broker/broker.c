@@ -7,6 +7,7 @@
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/workers.h"
 #include "queue/broker/broker_internal.h"
 
 enum { IDLE_CHECK_MS = 1000 };
@@ -26,6 +27,12 @@ static const struct mr_metric_def broker_metrics[BROKER_METRIC_COUNT] = {
                                  "Requests that closed their connection: unknown API or version, "
                                  "impossible size, not decodable.",
                                  NULL},
+    [BROKER_AUTHENTICATIONS] = {"millrace_broker_authentications_total", MR_COUNTER,
+                                "Clients that have shown by SASL who they are.", NULL},
+    [BROKER_AUTHENTICATION_FAILURES] = {"millrace_broker_authentication_failures_total", MR_COUNTER,
+                                        "Attempts to authenticate that were refused.", NULL},
+    [BROKER_DENIED] = {"millrace_broker_denied_total", MR_COUNTER,
+                       "Times that a principal was not allowed to do what it asked for.", NULL},
     [BROKER_IDLE_CLOSED] = {"millrace_broker_idle_closed_total", MR_COUNTER,
                             "Connections closed because nothing came.", NULL},
 };
@@ -86,6 +93,8 @@ static void broker_free(struct broker *broker)
         mr_metric_set_free(broker->error_metrics[i]);
     }
     mr_metric_set_free(broker->metric_set);
+    auth_free(broker->auth);
+    mr_workers_free(broker->auth_workers);
     mr_task_cancel(&broker->bury);
     mr_timer_stop(&broker->idle_timer);
     mr_codec_context_free(broker->codecs);
@@ -161,6 +170,7 @@ static void on_idle_check(struct mr_timer *timer)
                                          ? "half a request, then silence"
                                          : NULL);
     }
+    sasl_check_deadlines(broker, now_ms);
     (void)mr_timer_start(timer, IDLE_CHECK_MS);
 }
 
@@ -196,6 +206,8 @@ static int listener_open(struct listener *listener, const struct broker_listener
     listener->address = config->address;
     listener->advertise = config->advertise;
     listener->is_control = config->is_control;
+    listener->sasl_mechanisms = config->is_control ? 0 : config->sasl_mechanisms;
+    listener->sasl_session_ms = config->sasl_session_ms;
     if (listener->broker->net == NULL) {
         return 0; /* tests bring their own streams */
     }
@@ -276,6 +288,7 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     broker->memory_limit_bytes = config->memory_limit_bytes;
     broker->connection_idle_ms_max = config->connection_idle_ms_max;
     mr_list_init(&broker->connections);
+    mr_list_init(&broker->strangers);
     mr_list_init(&broker->closed);
     mr_list_init(&broker->memory_waiters);
     mr_list_init(&broker->free_requests);
@@ -288,7 +301,8 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     broker->listeners = mr_calloc(config->listener_count + 1, sizeof *broker->listeners);
     if (broker->node_name == NULL || (config->rack != NULL && broker->rack == NULL) ||
         broker->scratch == NULL || broker->listeners == NULL ||
-        mr_codec_context_new(&broker->codecs) != 0) {
+        mr_codec_context_new(&broker->codecs) != 0 ||
+        mr_workers_new(config->loop, "auth", 1, &broker->auth_workers) != 0) {
         return MR_ENOMEM;
     }
     return broker_metrics_new(broker);
@@ -307,6 +321,9 @@ int broker_open(const struct broker_config *config, struct broker **ret_broker,
     if (rc != 0) {
         (void)mr_fail(error, rc, "broker");
     } else {
+        rc = auth_new(config, &broker->auth, error);
+    }
+    if (rc == 0) {
         rc = broker_listen(broker, config, error);
     }
     if (rc != 0) {

@@ -20,6 +20,16 @@ struct mr_random;
 struct mr_stream;
 struct replicas;
 
+/* Who may do what, on all listeners. */
+struct broker_security {
+    bool is_enforced;        /* ask the access control lists; else everybody may everything */
+    bool allows_without_acl; /* where no binding is about the resource */
+    const char *const *super_users; /* "admin" or "User:admin": may everything */
+    size_t super_user_count;
+    const char *const *principal_rules; /* for certificates (principal.h) */
+    size_t principal_rule_count;
+};
+
 struct broker_listener_config {
     struct mr_address address;
     struct mr_address advertise; /* host "": the address itself */
@@ -27,6 +37,8 @@ struct broker_listener_config {
     int connections_max;         /* 0: unbounded */
     int inherited_fd;            /* -1: none */
     struct mr_tls_context *tls;
+    unsigned sasl_mechanisms; /* enum sasl_mechanism, as bits; 0: nobody is asked */
+    int64_t sasl_session_ms;  /* clients must prove again who they are; 0: never */
 };
 
 struct broker_config {
@@ -48,6 +60,7 @@ struct broker_config {
     int64_t connection_idle_ms_max;
     const struct broker_listener_config *listeners;
     size_t listener_count;
+    struct broker_security security;
 };
 
 /* Binds the listeners; connections are taken from broker_start on. Blocks. */

@@ -10,7 +10,9 @@
 #include "base/core/list.h"
 #include "base/core/loop.h"
 #include "base/core/metric.h"
+#include "queue/broker/auth.h"
 #include "queue/broker/broker.h"
+#include "queue/broker/sasl.h"
 #include "queue/meta/meta.h"
 #include "queue/replica/manager.h"
 #include "queue/wire/api.h"
@@ -39,6 +41,9 @@ enum broker_metric {
     BROKER_MEMORY,
     BROKER_REFUSED_REQUESTS,
     BROKER_IDLE_CLOSED,
+    BROKER_AUTHENTICATIONS,
+    BROKER_AUTHENTICATION_FAILURES,
+    BROKER_DENIED,
     BROKER_METRIC_COUNT
 };
 
@@ -50,6 +55,8 @@ struct listener {
     struct mr_address address;
     struct mr_address advertise;
     bool is_control;
+    unsigned sasl_mechanisms;
+    int64_t sasl_session_ms;
 };
 
 struct broker {
@@ -73,7 +80,10 @@ struct broker {
     size_t listener_count;
     struct mr_link connections; /* the longest quiet first */
     int connection_count;
-    struct mr_link closed; /* connections: freed by the next turn */
+    struct mr_link strangers; /* struct sasl: not authenticated yet, in order of arrival */
+    struct auth *auth;
+    struct mr_workers *auth_workers; /* passwords are checked there */
+    struct mr_link closed;           /* connections: freed by the next turn */
     struct mr_task bury;
     struct mr_timer idle_timer;
     uint8_t *scratch; /* where reads begin */
@@ -104,7 +114,9 @@ struct connection {
     struct broker *broker;
     struct listener *listener;
     struct mr_stream *stream;
-    const char *principal; /* "User:ANONYMOUS" until the connection proves more */
+    char principal[PRINCIPAL_SIZE]; /* "User:ANONYMOUS" until the connection proves more */
+    char host[HOST_SIZE];           /* where it comes from, as access control lists name it */
+    struct sasl *sasl;              /* NULL: nobody asks */
     bool is_control;
     bool is_closed;
     bool is_ended;  /* the client has said all; answer what is left, then close */
@@ -126,6 +138,8 @@ struct connection {
 int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream);
 /* Now; requests that are being handled go on without it. The struct lives until the next turn. */
 void connection_close(struct connection *connection, const char *reason);
+/* What has been asked is answered, nothing more is taken, then it closes. */
+void connection_end_after_answers(struct connection *connection);
 /* A response is ready, or a request has ended: sends what is next, reads on. */
 void connection_step(struct connection *connection);
 void connection_wake_memory_waiters(struct broker *broker);
@@ -172,6 +186,8 @@ void *request_alloc(struct request *request, size_t size_bytes);
 void request_respond(struct request *request, const void *response);
 /* The same at another version than the request's (ApiVersions). */
 void request_respond_at(struct request *request, int version, const void *response);
+/* A bare SASL token behind its length, instead of a response. */
+void request_respond_token(struct request *request, const void *token, size_t size);
 /* Ends without an answer (acks=0, or nothing can be said). */
 void request_end(struct request *request);
 /* No memory or a broken promise: the connection is closed, as no honest answer can be made. */
@@ -180,8 +196,14 @@ void request_count_error(struct request *request, int16_t code);
 
 /* ---- dispatch.c ---- */
 
-enum resource_type { RESOURCE_NONE, RESOURCE_CLUSTER, RESOURCE_TOPIC, RESOURCE_GROUP };
-/* Kafka's numbers of ACL operations. */
+/* Kafka's numbers of resources and operations, as in queue/meta/acl.h. */
+enum resource_type {
+    RESOURCE_NONE = 0,
+    RESOURCE_TOPIC = ACL_TOPIC,
+    RESOURCE_GROUP = ACL_GROUP,
+    RESOURCE_CLUSTER = ACL_CLUSTER,
+    RESOURCE_TRANSACTIONAL_ID = ACL_TRANSACTIONAL_ID,
+};
 enum operation {
     OPERATION_NONE = 0,
     OPERATION_READ = 3,
@@ -208,14 +230,26 @@ const struct api_entry *api_entry_find(int key);
 /* Parses the header and starts the handler; MR_EPROTOCOL: close the connection (said in the log).
  */
 int dispatch(struct request *request);
-/* Whether the principal may do this. Everyone may everything until ACLs come; the control socket
- * always. */
+/* Whether the principal may do this; the control socket always. name: of CLUSTER it does not
+ * matter. */
 bool request_may(const struct request *request, enum operation operation,
                  enum resource_type resource, struct wire_string name);
+/* The cluster, by the operation that the API's entry names. */
+bool request_may_cluster(const struct request *request);
+/* With any resource of this kind (KIP-679). */
+bool request_may_somewhere(const struct request *request, enum operation operation,
+                           enum resource_type resource);
+/* Kafka's bit field of what the principal may do with it (KIP-430). */
+int32_t request_operations(const struct request *request, enum resource_type resource,
+                           struct wire_string name);
 /* Finds a topic that the principal may use as the API demands: NULL, and *ret_error is the Kafka
  * code. */
 struct image_topic *request_topic(const struct request *request, struct wire_string name,
                                   const struct mr_uuid *id, int16_t *ret_error);
+/* The same for another operation than the entry's. */
+struct image_topic *request_topic_for(const struct request *request, enum operation operation,
+                                      struct wire_string name, const struct mr_uuid *id,
+                                      int16_t *ret_error);
 struct partition *request_partition(const struct image_topic *topic, int32_t index,
                                     int16_t *ret_error);
 /* CurrentLeaderEpoch: older 74, newer 75, -1 is not checked. */
@@ -253,5 +287,10 @@ void api_describe_cluster(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_topic_partitions(struct request *request);
 void api_list_partition_reassignments(struct request *request);
+void api_describe_acls(struct request *request);
+void api_create_acls(struct request *request);
+void api_delete_acls(struct request *request);
+void api_describe_user_scram_credentials(struct request *request);
+void api_alter_user_scram_credentials(struct request *request);
 
 #endif

@@ -182,6 +182,18 @@ static void connection_keep(struct connection *connection, const uint8_t *data, 
     }
 }
 
+/* A stranger has no business with large requests. */
+static int64_t frame_size_max(const struct connection *connection)
+{
+    const struct broker *broker = connection->broker;
+
+    return connection->sasl == NULL ||
+                   sasl_is_open(connection->sasl, mr_loop_now_ms(broker->loop)) ||
+                   broker->request_size_bytes_max < SASL_FRAME_SIZE_MAX
+               ? broker->request_size_bytes_max
+               : SASL_FRAME_SIZE_MAX;
+}
+
 static int parse_prefix(struct connection *connection, const uint8_t **data, size_t *size)
 {
     size_t want = WIRE_FRAME_PREFIX_SIZE - connection->prefix_filled;
@@ -198,9 +210,9 @@ static int parse_prefix(struct connection *connection, const uint8_t **data, siz
         return MR_EAGAIN;
     }
     length = wire_get_int32(connection->prefix);
-    if (length <= 0 || length > connection->broker->request_size_bytes_max) {
+    if (length <= 0 || length > frame_size_max(connection)) {
         mr_warn("request of impossible size: connection closed", KV_I64("size", length),
-                KV_I64("limit", connection->broker->request_size_bytes_max),
+                KV_I64("limit", frame_size_max(connection)),
                 KV_STR("peer", mr_stream_peer(connection->stream)));
         connection->broker->metric_set->values[BROKER_REFUSED_REQUESTS] += 1;
         connection_close(connection, NULL);
@@ -213,7 +225,7 @@ static int parse_prefix(struct connection *connection, const uint8_t **data, siz
 /* Cuts the bytes into frames. Those that cannot be taken now are kept. */
 static void connection_parse(struct connection *connection, const uint8_t *data, size_t size)
 {
-    while (size > 0 && !connection->is_closed) {
+    while (size > 0 && !connection->is_closed && !connection->is_ended) {
         struct mr_buf *frame;
         if (connection->prefix_filled < WIRE_FRAME_PREFIX_SIZE &&
             parse_prefix(connection, &data, &size) != 0) {
@@ -289,6 +301,12 @@ static bool connection_is_blocked(const struct connection *connection)
     return frame_is_whole(connection) &&
            !connection_may_start(connection,
                                  api_key_of(connection->frame->data, connection->frame_size));
+}
+
+void connection_end_after_answers(struct connection *connection)
+{
+    connection->is_ended = true;
+    connection_pause(connection, true);
 }
 
 static void connection_end(struct connection *connection, ssize_t rc)
@@ -521,6 +539,7 @@ int connection_new(struct broker *broker, struct listener *listener, struct mr_s
     static const struct mr_stream_events events = {.on_readable = on_readable,
                                                    .on_failed = on_failed};
     struct connection *connection = mr_calloc(1, sizeof *connection);
+    int rc;
 
     if (connection == NULL) {
         return MR_ENOMEM;
@@ -529,8 +548,17 @@ int connection_new(struct broker *broker, struct listener *listener, struct mr_s
     connection->listener = listener;
     connection->stream = stream;
     connection->is_control = listener->is_control;
-    connection->principal = listener->is_control ? "User:millrace" : "User:ANONYMOUS";
     connection->active_at_ms = mr_loop_now_ms(broker->loop);
+    rc = auth_meet(broker->auth, connection);
+    if (rc == 0 && listener->sasl_mechanisms != 0) {
+        connection->sasl =
+            sasl_new(connection, listener->sasl_mechanisms, listener->sasl_session_ms);
+        rc = connection->sasl == NULL ? MR_ENOMEM : 0;
+    }
+    if (rc != 0) {
+        mr_free(connection);
+        return rc;
+    }
     mr_list_init(&connection->requests);
     mr_bytes_init(&connection->backlog);
     mr_task_init(&connection->resume, broker->loop, on_resume, connection);
@@ -574,6 +602,8 @@ void connection_close(struct connection *connection, const char *reason)
     mr_stream_close(connection->stream, false); /* frees the requests being sent */
     connection->stream = NULL;
     abandon_requests(connection);
+    sasl_free(connection->sasl);
+    connection->sasl = NULL;
     mr_list_remove(&connection->memory_link);
     if (connection->frame != NULL) {
         frame_drop(connection);

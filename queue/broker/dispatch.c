@@ -13,12 +13,13 @@ static const struct api_entry api_entries[] = {
     {WIRE_API_FETCH, api_fetch, OPERATION_READ, RESOURCE_TOPIC},
     {WIRE_API_LIST_OFFSETS, api_list_offsets, OPERATION_DESCRIBE, RESOURCE_TOPIC},
     {WIRE_API_METADATA, api_metadata, OPERATION_DESCRIBE, RESOURCE_TOPIC},
+    {WIRE_API_SASL_HANDSHAKE, api_sasl_handshake, OPERATION_NONE, RESOURCE_NONE},
     {WIRE_API_API_VERSIONS, api_versions, OPERATION_NONE, RESOURCE_NONE},
     {WIRE_API_OFFSET_COMMIT, api_offset_commit, OPERATION_READ, RESOURCE_TOPIC},
     {WIRE_API_OFFSET_FETCH, api_offset_fetch, OPERATION_DESCRIBE, RESOURCE_TOPIC},
     {WIRE_API_FIND_COORDINATOR, api_find_coordinator, OPERATION_DESCRIBE, RESOURCE_GROUP},
     {WIRE_API_DESCRIBE_GROUPS, api_describe_groups, OPERATION_DESCRIBE, RESOURCE_GROUP},
-    {WIRE_API_LIST_GROUPS, api_list_groups, OPERATION_DESCRIBE, RESOURCE_GROUP},
+    {WIRE_API_LIST_GROUPS, api_list_groups, OPERATION_DESCRIBE, RESOURCE_CLUSTER},
     {WIRE_API_CREATE_TOPICS, api_create_topics, OPERATION_CREATE, RESOURCE_TOPIC},
     {WIRE_API_DELETE_TOPICS, api_delete_topics, OPERATION_DELETE, RESOURCE_TOPIC},
     {WIRE_API_DELETE_RECORDS, api_delete_records, OPERATION_DELETE, RESOURCE_TOPIC},
@@ -35,12 +36,21 @@ static const struct api_entry api_entries[] = {
     {WIRE_API_LIST_PARTITION_REASSIGNMENTS, api_list_partition_reassignments, OPERATION_DESCRIBE,
      RESOURCE_CLUSTER},
     {WIRE_API_OFFSET_DELETE, api_offset_delete, OPERATION_DELETE, RESOURCE_GROUP},
-    {WIRE_API_DESCRIBE_CLUSTER, api_describe_cluster, OPERATION_DESCRIBE, RESOURCE_CLUSTER},
+    /* Who is connected knows that there is a cluster; what it may do there, it is told. */
+    {WIRE_API_DESCRIBE_CLUSTER, api_describe_cluster, OPERATION_NONE, RESOURCE_NONE},
     {WIRE_API_DESCRIBE_PRODUCERS, api_describe_producers, OPERATION_READ, RESOURCE_TOPIC},
     {WIRE_API_LIST_CONFIG_RESOURCES, api_list_config_resources, OPERATION_DESCRIBE_CONFIGS,
      RESOURCE_CLUSTER},
     {WIRE_API_DESCRIBE_TOPIC_PARTITIONS, api_describe_topic_partitions, OPERATION_DESCRIBE,
      RESOURCE_TOPIC},
+    {WIRE_API_DESCRIBE_ACLS, api_describe_acls, OPERATION_DESCRIBE, RESOURCE_CLUSTER},
+    {WIRE_API_CREATE_ACLS, api_create_acls, OPERATION_ALTER, RESOURCE_CLUSTER},
+    {WIRE_API_DELETE_ACLS, api_delete_acls, OPERATION_ALTER, RESOURCE_CLUSTER},
+    {WIRE_API_SASL_AUTHENTICATE, api_sasl_authenticate, OPERATION_NONE, RESOURCE_NONE},
+    {WIRE_API_DESCRIBE_USER_SCRAM_CREDENTIALS, api_describe_user_scram_credentials,
+     OPERATION_DESCRIBE, RESOURCE_CLUSTER},
+    {WIRE_API_ALTER_USER_SCRAM_CREDENTIALS, api_alter_user_scram_credentials, OPERATION_ALTER,
+     RESOURCE_CLUSTER},
 };
 
 const struct api_entry *api_entry_at(size_t place)
@@ -93,11 +103,16 @@ static int answer_unknown_version(struct request *request)
 int dispatch(struct request *request)
 {
     struct broker *broker = request->broker;
+    const struct sasl *sasl = request->connection->sasl;
     const struct wire_message *message;
     struct mr_metric_set *set;
     int rc;
 
     memset(&request->head, 0, sizeof request->head);
+    if (sasl_expects_token(sasl)) {
+        sasl_take_token(request);
+        return 0;
+    }
     rc = wire_request_parse(request->frame->data, request->frame->size_bytes, &request->head);
     if (rc == MR_EUNSUPPORTED && request->head.api_key == WIRE_API_API_VERSIONS) {
         return answer_unknown_version(request);
@@ -105,6 +120,9 @@ int dispatch(struct request *request)
     if (rc != 0) {
         return refuse(request, rc == MR_EUNSUPPORTED ? "unknown API or version" : "broken header",
                       rc);
+    }
+    if (!sasl_admits(sasl, request->head.api_key, mr_loop_now_ms(broker->loop))) {
+        return refuse(request, "not authenticated, or no longer", MR_EAUTH);
     }
     request->api = api_entry_find(request->head.api_key);
     if (request->api == NULL) {
@@ -130,16 +148,56 @@ int dispatch(struct request *request)
 bool request_may(const struct request *request, enum operation operation,
                  enum resource_type resource, struct wire_string name)
 {
-    (void)operation;
-    (void)resource;
-    (void)name;
-    /* Authentication and ACLs will be asked here; until then listeners that are open to the network
-     * without them are refused by the configuration unless it says insecure. */
-    return request != NULL;
+    const struct connection *connection = request->connection;
+    bool may;
+
+    if (connection == NULL) {
+        return false; /* nobody is there to be answered */
+    }
+    may = auth_may(request->broker->auth, connection, (enum acl_operation)operation,
+                   (enum acl_resource)resource,
+                   resource == RESOURCE_CLUSTER ? wire_text("kafka-cluster") : name);
+    if (!may) {
+        request->broker->metric_set->values[BROKER_DENIED] += 1;
+        mr_debug("denied", KV_STR("principal", connection->principal),
+                 KV_STR("peer", mr_stream_peer(connection->stream)), KV_I64("operation", operation),
+                 KV_I64("resource", resource));
+    }
+    return may;
+}
+
+bool request_may_cluster(const struct request *request)
+{
+    mr_assert(request->api->resource == RESOURCE_CLUSTER);
+    return request_may(request, request->api->operation, RESOURCE_CLUSTER, wire_text(NULL));
+}
+
+bool request_may_somewhere(const struct request *request, enum operation operation,
+                           enum resource_type resource)
+{
+    return request->connection != NULL &&
+           auth_may_somewhere(request->broker->auth, request->connection,
+                              (enum acl_operation)operation, (enum acl_resource)resource);
+}
+
+int32_t request_operations(const struct request *request, enum resource_type resource,
+                           struct wire_string name)
+{
+    return request->connection == NULL ? 0
+                                       : auth_operations(request->broker->auth, request->connection,
+                                                         (enum acl_resource)resource, name);
 }
 
 struct image_topic *request_topic(const struct request *request, struct wire_string name,
                                   const struct mr_uuid *id, int16_t *ret_error)
+{
+    mr_assert(request->api->resource == RESOURCE_TOPIC);
+    return request_topic_for(request, request->api->operation, name, id, ret_error);
+}
+
+struct image_topic *request_topic_for(const struct request *request, enum operation operation,
+                                      struct wire_string name, const struct mr_uuid *id,
+                                      int16_t *ret_error)
 {
     const struct image *image = meta_image(request->broker->meta);
     struct image_topic *topic = NULL;
@@ -151,7 +209,11 @@ struct image_topic *request_topic(const struct request *request, struct wire_str
         topic = name.size > 0 ? image_find(image, name.data, (size_t)name.size) : NULL;
         *ret_error = topic == NULL ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_NONE;
     }
-    if (!request_may(request, request->api->operation, request->api->resource,
+    /* An id that leads nowhere tells nothing; a name does, so that is asked for first. */
+    if (id != NULL && topic == NULL) {
+        return NULL;
+    }
+    if (!request_may(request, operation, RESOURCE_TOPIC,
                      topic != NULL ? wire_text(topic->name) : name)) {
         *ret_error = KAFKA_TOPIC_AUTHORIZATION_FAILED;
         return NULL;

@@ -126,6 +126,17 @@ void request_respond(struct request *request, const void *response)
     request_respond_at(request, request->head.api_version, response);
 }
 
+void request_respond_token(struct request *request, const void *token, size_t size)
+{
+    wire_write_int32(&request->writer, (int32_t)size);
+    wire_write(&request->writer, token, size);
+    if (request->writer.failed != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    request_ready(request);
+}
+
 void request_end(struct request *request)
 {
     request->has_response = false;

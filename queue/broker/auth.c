@@ -1,0 +1,245 @@
+#include "queue/broker/auth.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/core/error.h"
+#include "base/core/hash.h"
+#include "base/core/logger.h"
+#include "base/core/memory.h"
+#include "base/net/tls.h"
+#include "queue/broker/broker_internal.h"
+#include "queue/broker/principal.h"
+
+enum {
+    FAILURE_SLOTS = 256,
+    FAILURE_FORGOTTEN_MS = 60 * 1000,
+    FAILURE_DELAY_MS = 100, /* Kafka's connection.failed.authentication.delay.ms */
+    FAILURE_DOUBLINGS_MAX = 5,
+};
+
+/* Addresses share slots: a stranger's failures may slow a failure down, never a success. */
+struct failures {
+    int64_t last_ms;
+    int count;
+};
+
+struct auth {
+    struct meta *meta;
+    bool is_enforced;
+    bool allows_without_acl;
+    char **super_users; /* "User:admin" */
+    size_t super_user_count;
+    struct principal_rules *rules;
+    struct failures failures[FAILURE_SLOTS];
+};
+
+void auth_free(struct auth *auth)
+{
+    if (auth == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < auth->super_user_count; i++) {
+        mr_free(auth->super_users[i]);
+    }
+    mr_free(auth->super_users);
+    principal_rules_free(auth->rules);
+    mr_free(auth);
+}
+
+static int copy_super_users(struct auth *auth, const struct broker_security *security)
+{
+    auth->super_users = mr_calloc(security->super_user_count + 1, sizeof *auth->super_users);
+    if (auth->super_users == NULL) {
+        return MR_ENOMEM;
+    }
+    for (size_t i = 0; i < security->super_user_count; i++) {
+        const char *text = security->super_users[i];
+        auth->super_users[i] =
+            strncmp(text, "User:", 5) == 0 ? mr_strdup(text) : mr_asprintf("User:%s", text);
+        if (auth->super_users[i] == NULL) {
+            return MR_ENOMEM;
+        }
+        auth->super_user_count = i + 1;
+    }
+    return 0;
+}
+
+int auth_new(const struct broker_config *config, struct auth **ret_auth, struct mr_error *error)
+{
+    const struct broker_security *security = &config->security;
+    struct auth *auth = mr_calloc(1, sizeof *auth);
+    int rc;
+
+    if (auth == NULL) {
+        return mr_fail(error, MR_ENOMEM, "broker");
+    }
+    auth->meta = config->meta;
+    auth->is_enforced = security->is_enforced;
+    auth->allows_without_acl = security->allows_without_acl;
+    rc = copy_super_users(auth, security);
+    if (rc != 0) {
+        (void)mr_fail(error, rc, "broker");
+    } else {
+        rc = principal_rules_new(security->principal_rules, security->principal_rule_count,
+                                 &auth->rules, error);
+    }
+    if (rc != 0) {
+        auth_free(auth);
+        return rc;
+    }
+    *ret_auth = auth;
+    return 0;
+}
+
+/* ---- who ---- */
+
+void auth_set_principal(struct connection *connection, const char *name)
+{
+    (void)snprintf(connection->principal, sizeof connection->principal, "User:%s", name);
+}
+
+/* "10.0.0.1:5123" without its port, "[::1]:5123" without brackets. */
+static void set_host(struct connection *connection)
+{
+    const char *peer = mr_stream_peer(connection->stream);
+    const char *colon = strrchr(peer, ':');
+    size_t size = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+
+    if (size >= 2 && peer[0] == '[' && peer[size - 1] == ']') {
+        peer += 1;
+        size -= 2;
+    }
+    (void)snprintf(connection->host, sizeof connection->host, "%.*s", (int)size, peer);
+}
+
+/* The subject of the certificate, if one was shown. */
+static int meet_certificate(struct auth *auth, struct connection *connection)
+{
+    char subject[PRINCIPAL_NAME_SIZE];
+    char name[PRINCIPAL_NAME_SIZE];
+    int rc = mr_stream_tls_subject(connection->stream, subject, sizeof subject);
+
+    if (rc == MR_ENOENT || rc == MR_EUNSUPPORTED) {
+        return 0;
+    }
+    if (rc == 0) {
+        rc = principal_rules_apply(auth->rules, subject, name, sizeof name);
+    }
+    if (rc != 0 || name[0] == '\0') {
+        mr_warn("certificate leads to no principal: connection closed",
+                KV_STR("peer", mr_stream_peer(connection->stream)),
+                KV_STR("subject", rc != MR_ETOOLARGE ? subject : "too long"));
+        return MR_EAUTH;
+    }
+    auth_set_principal(connection, name);
+    return 0;
+}
+
+int auth_meet(struct auth *auth, struct connection *connection)
+{
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+
+    set_host(connection);
+    if (connection->is_control) {
+        auth_set_principal(connection, "millrace");
+        return 0;
+    }
+    auth_set_principal(connection, "ANONYMOUS");
+    if (connection->listener->address.is_unix &&
+        mr_stream_credentials(connection->stream, &uid, &gid, &pid) == 0) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "uid.%" PRIu64, (uint64_t)uid);
+        auth_set_principal(connection, name);
+        return 0;
+    }
+    return meet_certificate(auth, connection);
+}
+
+/* ---- what ---- */
+
+static bool is_super(const struct auth *auth, const struct connection *connection)
+{
+    if (!auth->is_enforced || connection->is_control) {
+        return true;
+    }
+    for (size_t i = 0; i < auth->super_user_count; i++) {
+        if (strcmp(auth->super_users[i], connection->principal) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool auth_may(const struct auth *auth, const struct connection *connection,
+              enum acl_operation operation, enum acl_resource resource, struct wire_string name)
+{
+    enum acl_decision decision;
+
+    if (is_super(auth, connection)) {
+        return true;
+    }
+    decision = acl_decide(&meta_image(auth->meta)->acls, connection->principal, connection->host,
+                          operation, resource, name);
+    return decision == ACL_SAYS_YES || (decision == ACL_SAYS_NOTHING && auth->allows_without_acl);
+}
+
+bool auth_may_somewhere(const struct auth *auth, const struct connection *connection,
+                        enum acl_operation operation, enum acl_resource resource)
+{
+    return is_super(auth, connection) || auth->allows_without_acl ||
+           acl_allows_somewhere(&meta_image(auth->meta)->acls, connection->principal,
+                                connection->host, operation, resource);
+}
+
+/* Which operations there are for each kind of resource, as Kafka's AclEntry has them. */
+static uint32_t operations_of(enum acl_resource resource)
+{
+    switch (resource) {
+    case ACL_TOPIC:
+        return 1u << ACL_READ | 1u << ACL_WRITE | 1u << ACL_CREATE | 1u << ACL_DELETE |
+               1u << ACL_ALTER | 1u << ACL_DESCRIBE | 1u << ACL_DESCRIBE_CONFIGS |
+               1u << ACL_ALTER_CONFIGS;
+    case ACL_GROUP:
+        return 1u << ACL_READ | 1u << ACL_DELETE | 1u << ACL_DESCRIBE;
+    case ACL_CLUSTER:
+        return 1u << ACL_CREATE | 1u << ACL_ALTER | 1u << ACL_DESCRIBE | 1u << ACL_CLUSTER_ACTION |
+               1u << ACL_DESCRIBE_CONFIGS | 1u << ACL_ALTER_CONFIGS | 1u << ACL_IDEMPOTENT_WRITE;
+    default:
+        return 0;
+    }
+}
+
+int32_t auth_operations(const struct auth *auth, const struct connection *connection,
+                        enum acl_resource resource, struct wire_string name)
+{
+    uint32_t possible = operations_of(resource);
+    uint32_t allowed = 0;
+
+    for (int operation = ACL_READ; operation < ACL_OPERATION_END; operation++) {
+        if ((possible & (1u << operation)) != 0 &&
+            auth_may(auth, connection, (enum acl_operation)operation, resource, name)) {
+            allowed |= 1u << operation;
+        }
+    }
+    return (int32_t)allowed;
+}
+
+/* ---- failed attempts ---- */
+
+int64_t auth_failure_delay_ms(struct auth *auth, const char *host, int64_t now_ms)
+{
+    struct failures *failures = &auth->failures[mr_hash64(host, strlen(host)) % FAILURE_SLOTS];
+    int doublings;
+
+    if (now_ms - failures->last_ms > FAILURE_FORGOTTEN_MS) {
+        failures->count = 0;
+    }
+    doublings = failures->count < FAILURE_DOUBLINGS_MAX ? failures->count : FAILURE_DOUBLINGS_MAX;
+    failures->count = doublings + 1;
+    failures->last_ms = now_ms;
+    return (int64_t)FAILURE_DELAY_MS << doublings;
+}

@@ -1,0 +1,41 @@
+/* Who a connection speaks for, and what that principal may do: the broker's own share of security.
+ * Users and bindings are in the metadata (queue/meta); sasl.h proves who somebody is. */
+#ifndef QUEUE_BROKER_AUTH_H
+#define QUEUE_BROKER_AUTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "queue/broker/broker.h"
+#include "queue/meta/acl.h"
+
+struct auth;
+struct connection;
+struct request;
+
+enum { PRINCIPAL_SIZE = 640, HOST_SIZE = 280 };
+
+/* The words of broker_security are copied. MR_EINVAL for a mapping rule that is none. */
+int auth_new(const struct broker_config *config, struct auth **ret_auth, struct mr_error *error);
+void auth_free(struct auth *auth); /* NULL is fine */
+
+/* What is known of a connection before it says anything: sets principal and host. MR_EAUTH: its
+ * certificate leads to no name. */
+int auth_meet(struct auth *auth, struct connection *connection);
+/* "User:<name>" from now on. */
+void auth_set_principal(struct connection *connection, const char *name);
+
+bool auth_may(const struct auth *auth, const struct connection *connection,
+              enum acl_operation operation, enum acl_resource resource, struct wire_string name);
+/* With any resource of this kind. */
+bool auth_may_somewhere(const struct auth *auth, const struct connection *connection,
+                        enum acl_operation operation, enum acl_resource resource);
+/* Kafka's bit field of what the principal may do with this resource (KIP-430). */
+int32_t auth_operations(const struct auth *auth, const struct connection *connection,
+                        enum acl_resource resource, struct wire_string name);
+
+/* How long the answer to a failed attempt waits, and notes the failure. Grows with each further one
+ * from the same address, and is forgotten after a minute. */
+int64_t auth_failure_delay_ms(struct auth *auth, const char *host, int64_t now_ms);
+
+#endif
