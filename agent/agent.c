@@ -20,6 +20,7 @@
 #include "agent/flow/flow.h"
 #include "agent/local.h"
 #include "agent/node.h"
+#include "agent/security.h"
 #include "base/core/clock.h"
 #include "base/core/disk.h"
 #include "base/core/logger.h"
@@ -45,6 +46,7 @@ struct agent {
     struct mr_net *net;
     struct mr_workers *workers;
     struct mr_metrics *metrics;
+    struct security *security;
     struct queue *queue;
     struct flow *flow;
     struct admin *admin;
@@ -156,6 +158,7 @@ static int make_listeners(const struct agent *agent, struct queue_listener_spec 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         specs[i].inherited_fd = -1;
         specs[i].connections_max = (int)listen[i].connections_max;
+        security_put_listener(agent->security, i, &specs[i]);
         rc = mr_address_parse(listen[i].address, 9092, &specs[i].address, error);
         if (rc == 0 && listen[i].advertise != NULL) {
             rc = mr_address_parse(listen[i].advertise, 9092, &specs[i].advertise, error);
@@ -184,8 +187,11 @@ static int open_queue(struct agent *agent, struct mr_error *error)
     struct queue_config queue_config;
     size_t listener_count = 0;
     size_t topic_count = 0;
-    int rc = make_listeners(agent, &listeners, &listener_count, error);
+    int rc = security_open(config, agent->disk, agent->metrics, &agent->security, error);
 
+    if (rc == 0) {
+        rc = make_listeners(agent, &listeners, &listener_count, error);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -209,6 +215,7 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .connection_idle_ms_max = config->broker.idle_ms_max,
         .listeners = listeners,
         .listener_count = listener_count,
+        .security = security_rights(agent->security),
         .topics = topics,
         .topic_count = topic_count,
     };
@@ -287,7 +294,8 @@ static void on_signal(struct mr_signal *signal, int number)
     struct agent *agent = signal->owner;
 
     if (number == SIGHUP) {
-        mr_warn("this version does not reload; restart it to change its configuration");
+        mr_info("only certificates are read again; restart to change the configuration");
+        security_reload(agent->security);
         return;
     }
     if (agent->stage == AGENT_RUNNING) {
@@ -550,6 +558,7 @@ void agent_free(struct agent *agent)
     if (agent->net != NULL) {
         mr_net_free(agent->net);
     }
+    security_close(agent->security);
     mr_metrics_free(agent->metrics);
     if (agent->loop != NULL) {
         mr_loop_free(agent->loop);

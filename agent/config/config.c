@@ -319,7 +319,7 @@ static void fill_plugins(struct load *load)
 /* ---- across sections ---- */
 
 static void check_address(struct load *load, const struct config_place *place, const char *path,
-                          const char *text, uint16_t port, bool is_insecure)
+                          const char *text, uint16_t port, bool is_insecure, const char *remedy)
 {
     struct mr_address address;
     struct mr_error error = {0};
@@ -331,10 +331,47 @@ static void check_address(struct load *load, const struct config_place *place, c
         config_problem_add(load->problems, place, "%s: %s", path, error.text);
     } else if (!is_insecure && !mr_address_is_loopback(&address)) {
         config_problem_add(load->problems, place,
-                           "%s: '%s' can be reached from other hosts, and nothing protects it: use "
+                           "%s: '%s' can be reached from other hosts, and nothing protects it: %s "
                            "a loopback address or a Unix socket, or write 'insecure: true'",
-                           path, text);
+                           path, text, remedy);
     }
+}
+
+static bool offers(const struct config_listen *listen, const char *mechanism)
+{
+    for (size_t i = 0; i < listen->sasl.count; i++) {
+        if (strcmp(listen->sasl.items[i], mechanism) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What an address may do without is little: both encryption and a question who is there. */
+static void check_protection(struct load *load, const struct config_place *place, const char *path,
+                             const struct config_listen *listen)
+{
+    struct config_tls tls = config_listen_tls(load->config, listen);
+    bool is_unix = strncmp(listen->address, "unix:", 5) == 0;
+    bool is_protected =
+        tls.is_on && (listen->sasl.count > 0 || tls.clients == CONFIG_TLS_CLIENTS_REQUIRED);
+
+    if ((tls.cert == NULL) != (tls.key == NULL)) {
+        config_problem_add(load->problems, place, "%s: tls.cert and tls.key belong together", path);
+    }
+    if (tls.is_on && tls.clients != CONFIG_TLS_CLIENTS_NONE && tls.ca == NULL) {
+        config_problem_add(load->problems, place,
+                           "%s: tls.clients needs tls.ca, which says whose certificates count",
+                           path);
+    }
+    if (offers(listen, "PLAIN") && !tls.is_on && !is_unix && !listen->is_insecure) {
+        config_problem_add(load->problems, place,
+                           "%s: PLAIN sends the password as it is: set tls, take SCRAM-SHA-512, or "
+                           "write 'insecure: true'",
+                           path);
+    }
+    check_address(load, place, path, listen->address, 9092, listen->is_insecure || is_protected,
+                  "set tls and sasl (or tls.clients: required), use");
 }
 
 static void check_addresses(struct load *load)
@@ -347,12 +384,12 @@ static void check_addresses(struct load *load)
         const struct config_listen *item = &((const struct config_listen *)config->listen.items)[i];
         char path[64];
         (void)snprintf(path, sizeof path, "listen[%zu].address", i);
-        check_address(load, &listen->items[i]->place, path, item->address, 9092, item->is_insecure);
+        check_protection(load, &listen->items[i]->place, path, item);
         (void)snprintf(path, sizeof path, "listen[%zu].advertise", i);
-        check_address(load, &listen->items[i]->place, path, item->advertise, 9092, true);
+        check_address(load, &listen->items[i]->place, path, item->advertise, 9092, true, "");
     }
     check_address(load, admin == NULL ? &load->root->place : &admin->place, "admin.address",
-                  config->admin.address, 9692, config->admin.is_insecure);
+                  config->admin.address, 9692, config->admin.is_insecure, "use");
 }
 
 static void name_topics(struct load *load)

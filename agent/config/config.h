@@ -13,12 +13,24 @@ struct mr_disk;
 struct sink_type;
 struct source_type;
 
+/* PEM files. In `node` everybody's default. */
+struct config_tls {
+    bool is_on;
+    const char *cert;
+    const char *key;
+    const char *ca;
+    const char *crl;
+    int clients; /* enum mr_tls_clients; -1 on listeners: node.tls */
+    bool is_tls13_required;
+};
+
 struct config_node {
     const char *name; /* the host's name unless written */
     int64_t id;
     const char *data;
     const char *rack;
     const char *run_directory;
+    struct config_tls tls;
 };
 
 struct config_listen {
@@ -26,6 +38,24 @@ struct config_listen {
     const char *advertise;
     int64_t connections_max;
     bool is_insecure;
+    struct config_tls tls;
+    struct mr_string_list sasl; /* mechanisms */
+    int64_t sasl_session_ms;
+};
+
+enum config_tls_clients {
+    CONFIG_TLS_CLIENTS_NONE,
+    CONFIG_TLS_CLIENTS_OPTIONAL,
+    CONFIG_TLS_CLIENTS_REQUIRED
+};
+
+enum config_enforce { CONFIG_ENFORCE_AUTO, CONFIG_ENFORCE_ALWAYS, CONFIG_ENFORCE_NEVER };
+
+struct config_authorization {
+    struct mr_string_list super_users;
+    int enforce; /* enum config_enforce */
+    bool allows_without_acl;
+    struct mr_string_list principals;
 };
 
 struct config_disk {
@@ -105,6 +135,7 @@ struct config_sink {
 struct config {
     struct config_node node;
     struct mr_table_list listen; /* struct config_listen */
+    struct config_authorization authorization;
     struct config_disk disk;
     struct mr_table_map topic_map; /* struct config_topic, names filled in */
     struct config_admin admin;
@@ -131,6 +162,11 @@ struct config *config_load_text(struct mr_disk *disk, const char *text, size_t s
 void config_free(struct config *config);
 
 const struct config_topic *config_topic_find(const struct config *config, const char *name);
+/* What a listener's TLS comes to with the node's defaults; is_on is then final. */
+struct config_tls config_listen_tls(const struct config *config,
+                                    const struct config_listen *listen);
+/* Whether it asks anybody who they are. */
+bool config_listen_authenticates(const struct config *config, const struct config_listen *listen);
 
 /* The top table, and those of sources and sinks that the plugins' own come behind. */
 extern const struct mr_option config_options[];

@@ -31,6 +31,69 @@ static const char *check_replicas(const void *value)
                : "this version has no mesh yet, so a topic has exactly one replica";
 }
 
+static const char *const clients_words[] = {"none", "optional", "required", NULL};
+
+/* Twice, since a listener that says nothing takes what the node says. */
+#define TLS_OPTIONS(is_on_words, clients_default)                                                  \
+    {.name = "enabled",                                                                            \
+     .type = MR_OPT_BOOL,                                                                          \
+     .offset = offsetof(struct config_tls, is_on),                                                 \
+     .fallback = "true",                                                                           \
+     .help = is_on_words},                                                                         \
+        {.name = "cert",                                                                           \
+         .type = MR_OPT_STRING,                                                                    \
+         .offset = offsetof(struct config_tls, cert),                                              \
+         .example = "/etc/millrace/cert.pem",                                                      \
+         .help = "PEM file of the certificate, with the chain behind it."},                        \
+        {.name = "key",                                                                            \
+         .type = MR_OPT_STRING,                                                                    \
+         .offset = offsetof(struct config_tls, key),                                               \
+         .example = "/etc/millrace/key.pem",                                                       \
+         .help = "PEM file of its key, not encrypted."},                                           \
+        {.name = "ca",                                                                             \
+         .type = MR_OPT_STRING,                                                                    \
+         .offset = offsetof(struct config_tls, ca),                                                \
+         .example = "/etc/millrace/ca.pem",                                                        \
+         .help = "PEM file of the authorities that are trusted."},                                 \
+        {.name = "crl",                                                                            \
+         .type = MR_OPT_STRING,                                                                    \
+         .offset = offsetof(struct config_tls, crl),                                               \
+         .help = "PEM file of revocation lists, one per authority that signs."},                   \
+        {.name = "clients",                                                                        \
+         .type = MR_OPT_ENUM,                                                                      \
+         .offset = offsetof(struct config_tls, clients),                                           \
+         .words = clients_words,                                                                   \
+         .help = "Whether clients must show a certificate that a listed authority has signed. "    \
+                 "Its subject is then who they are.",                                              \
+         clients_default},                                                                         \
+        {.name = "tls13",                                                                          \
+         .type = MR_OPT_BOOL,                                                                      \
+         .offset = offsetof(struct config_tls, is_tls13_required),                                 \
+         .help = "Refuse TLS 1.2."},                                                               \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+static const struct mr_option node_tls_options[] = {
+    TLS_OPTIONS("Whether listeners speak TLS unless they say otherwise. Needs cert and key.",
+                .fallback = "none")};
+static const struct mr_option listen_tls_options[] = {
+    TLS_OPTIONS("Whether this listener speaks TLS, where there is a certificate.", .absent = -1)};
+#undef TLS_OPTIONS
+
+static const char *check_mechanisms(const void *value)
+{
+    const struct mr_string_list *list = value;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], "PLAIN") != 0 && strcmp(list->items[i], "SCRAM-SHA-256") != 0 &&
+            strcmp(list->items[i], "SCRAM-SHA-512") != 0) {
+            return "only SCRAM-SHA-512, SCRAM-SHA-256 and PLAIN are known";
+        }
+    }
+    return NULL;
+}
+
 static const struct mr_option node_options[] = {
     {.name = "name",
      .type = MR_OPT_STRING,
@@ -63,6 +126,11 @@ static const struct mr_option node_options[] = {
      .fallback = "/run/millrace",
      .help = "Where links to the local sockets are put, so that the command line finds this node. "
              "The sockets themselves are in the data directory."},
+    {.name = "tls",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_node, tls),
+     .children = node_tls_options,
+     .help = "Certificates: the default of every listener."},
     {0}};
 
 static const struct mr_option listen_options[] = {
@@ -88,8 +156,55 @@ static const struct mr_option listen_options[] = {
     {.name = "insecure",
      .type = MR_OPT_BOOL,
      .offset = offsetof(struct config_listen, is_insecure),
-     .help = "Must be true for an address that is not loopback, as long as nothing protects it: "
-             "anybody who reaches it can read and write."},
+     .help = "Must be true for an address that is not loopback unless both TLS and authentication "
+             "protect it, and for PLAIN without TLS."},
+    {.name = "tls",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_listen, tls),
+     .children = listen_tls_options,
+     .help = "TLS on this listener. What is not written is taken from node.tls; Unix sockets have "
+             "none."},
+    {.name = "sasl",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_listen, sasl),
+     .check = check_mechanisms,
+     .example = "[SCRAM-SHA-512]",
+     .help = "Clients must show who they are by one of these: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN. "
+             "Users are made with 'millrace users create'."},
+    {.name = "sasl_session",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_listen, sasl_session_ms),
+     .fallback = "0",
+     .help = "After this long clients must show it again (Kafka's connections.max.reauth.ms); 0: "
+             "never."},
+    {0}};
+
+static const char *const enforce_words[] = {"auto", "always", "never", NULL};
+
+static const struct mr_option authorization_options[] = {
+    {.name = "super_users",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_authorization, super_users),
+     .example = "[admin, \"CN=ops\"]",
+     .help = "Who may do everything. The node's own socket may in any case."},
+    {.name = "enforce",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_authorization, enforce),
+     .words = enforce_words,
+     .fallback = "auto",
+     .help = "Whether access control lists decide: 'auto' as soon as any listener asks who its "
+             "clients are; 'never' lets everybody who is known do everything."},
+    {.name = "allow_without_acl",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(struct config_authorization, allows_without_acl),
+     .help = "Whether that which no binding mentions is open to all (Kafka's "
+             "allow.everyone.if.no.acl.found)."},
+    {.name = "principals",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_authorization, principals),
+     .example = "['RULE:^CN=([^,]+).*$/$1/L', DEFAULT]",
+     .help = "How the subject of a certificate becomes a name, as Kafka's "
+             "ssl.principal.mapping.rules. DEFAULT, the whole subject, unless written."},
     {0}};
 
 static const struct mr_option disk_options[] = {
@@ -294,6 +409,11 @@ const struct mr_option config_options[] = {
      .children_size = sizeof(struct config_listen),
      .help =
          "Where Kafka clients and other nodes may connect. Nothing is opened unless written here."},
+    {.name = "authorization",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, authorization),
+     .children = authorization_options,
+     .help = "Who may do what."},
     {.name = "disk",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config, disk),

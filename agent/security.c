@@ -1,0 +1,150 @@
+#include "agent/security.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/config/config.h"
+#include "base/core/error.h"
+#include "base/core/logger.h"
+#include "base/core/memory.h"
+#include "base/net/tls.h"
+
+struct security {
+    const struct config *config;
+    struct mr_tls_context **contexts; /* by listener; NULL: plain */
+    size_t count;
+};
+
+static const struct config_listen *listen_at(const struct config *config, size_t place)
+{
+    return &((const struct config_listen *)config->listen.items)[place];
+}
+
+void security_close(struct security *security)
+{
+    if (security == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < security->count; i++) {
+        mr_tls_context_free(security->contexts[i]);
+    }
+    mr_free(security->contexts);
+    mr_free(security);
+}
+
+static_assert((int)CONFIG_TLS_CLIENTS_NONE == (int)MR_TLS_CLIENTS_NONE, "the same words");
+static_assert((int)CONFIG_TLS_CLIENTS_OPTIONAL == (int)MR_TLS_CLIENTS_OPTIONAL, "the same words");
+static_assert((int)CONFIG_TLS_CLIENTS_REQUIRED == (int)MR_TLS_CLIENTS_REQUIRED, "the same words");
+
+static int open_context(const struct config *config, size_t place, struct mr_disk *disk,
+                        struct mr_metrics *metrics, struct mr_tls_context **ret_context,
+                        struct mr_error *error)
+{
+    const struct config_listen *listen = listen_at(config, place);
+    struct config_tls tls = config_listen_tls(config, listen);
+    struct mr_tls_config options = {
+        .name = listen->address,
+        .disk = disk,
+        .cert = tls.cert,
+        .key = tls.key,
+        .ca = tls.ca,
+        .crl = tls.crl,
+        .clients = (enum mr_tls_clients)tls.clients,
+        .is_tls13_required = tls.is_tls13_required,
+    };
+    int rc;
+
+    if (!tls.is_on) {
+        return 0;
+    }
+    rc = mr_tls_context_new(&options, metrics, ret_context, error);
+    return rc != 0 ? mr_error_context(error, "listen %s: tls", listen->address) : 0;
+}
+
+int security_open(const struct config *config, struct mr_disk *disk, struct mr_metrics *metrics,
+                  struct security **ret_security, struct mr_error *error)
+{
+    struct security *security = mr_calloc(1, sizeof *security);
+    int rc = 0;
+
+    if (security != NULL) {
+        security->config = config;
+        security->contexts = mr_calloc(config->listen.count + 1, sizeof(struct mr_tls_context *));
+    }
+    if (security == NULL || security->contexts == NULL) {
+        security_close(security);
+        return mr_fail(error, MR_ENOMEM, "tls");
+    }
+    security->count = config->listen.count;
+    for (size_t i = 0; rc == 0 && i < security->count; i++) {
+        rc = open_context(config, i, disk, metrics, &security->contexts[i], error);
+    }
+    if (rc != 0) {
+        security_close(security);
+        return rc;
+    }
+    *ret_security = security;
+    return 0;
+}
+
+void security_put_listener(const struct security *security, size_t place,
+                           struct queue_listener_spec *spec)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } mechanisms[] = {{"PLAIN", QUEUE_SASL_PLAIN},
+                      {"SCRAM-SHA-256", QUEUE_SASL_SCRAM_SHA_256},
+                      {"SCRAM-SHA-512", QUEUE_SASL_SCRAM_SHA_512}};
+    const struct config_listen *listen = listen_at(security->config, place);
+
+    mr_assert(place < security->count);
+    spec->tls = security->contexts[place];
+    spec->sasl = 0;
+    spec->sasl_session_ms = listen->sasl_session_ms;
+    for (size_t i = 0; i < listen->sasl.count; i++) {
+        for (size_t j = 0; j < sizeof mechanisms / sizeof mechanisms[0]; j++) {
+            if (strcmp(listen->sasl.items[i], mechanisms[j].name) == 0) {
+                spec->sasl |= mechanisms[j].bit;
+            }
+        }
+    }
+}
+
+struct queue_security security_rights(const struct security *security)
+{
+    const struct config *config = security->config;
+    const struct config_authorization *authorization = &config->authorization;
+    bool is_asked = false;
+
+    for (size_t i = 0; i < config->listen.count; i++) {
+        is_asked = is_asked || config_listen_authenticates(config, listen_at(config, i));
+    }
+    return (struct queue_security){
+        .is_enforced = authorization->enforce == CONFIG_ENFORCE_ALWAYS ||
+                       (authorization->enforce == CONFIG_ENFORCE_AUTO && is_asked),
+        .allows_without_acl = authorization->allows_without_acl,
+        .super_users = authorization->super_users.items,
+        .super_user_count = authorization->super_users.count,
+        .principal_rules = authorization->principals.items,
+        .principal_rule_count = authorization->principals.count,
+    };
+}
+
+void security_reload(struct security *security)
+{
+    for (size_t i = 0; i < security->count; i++) {
+        struct mr_error error = {0};
+        const char *address = listen_at(security->config, i)->address;
+        if (security->contexts[i] == NULL) {
+            continue;
+        }
+        if (mr_tls_context_reload(security->contexts[i], &error) != 0) {
+            mr_error("certificates could not be taken; the old ones stay",
+                     KV_STR("listen", address), KV_STR("reason", error.text));
+        } else {
+            mr_info("certificates read again", KV_STR("listen", address));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+"""The Kafka protocol by hand, for what no client would send: half a conversation, a replayed proof, a
+request before its time. Only the few messages that the tests of security need, in versions without
+compact encoding but where said."""
+
+import base64
+import hashlib
+import hmac
+import os
+import socket
+import struct
+import time
+
+API_VERSIONS, METADATA, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 3, 17, 36
+DESCRIBE_USERS, ALTER_USERS, CREATE_ACLS = 50, 51, 30
+SHA_256, SHA_512 = 1, 2
+HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
+
+
+def string(text):
+    data = text.encode()
+    return struct.pack(">h", len(data)) + data
+
+
+def compact(data):
+    """Compact string or bytes: an unsigned varint of the length plus one, then the bytes."""
+    data = data.encode() if isinstance(data, str) else data
+    return varint(len(data) + 1) + data
+
+
+def varint(number):
+    out = b""
+    while number >= 0x80:
+        out += bytes([number & 0x7f | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+class Connection:
+    """One connection; by TCP to (host, port) or by a path to a Unix socket."""
+
+    def __init__(self, address, timeout_s=20):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout_s)
+        self.connect(address)
+        self.correlation = 0
+
+    def connect(self, address):
+        """A node's own socket is there a moment after its ports are."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self.socket.connect(address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                if not isinstance(address, str) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send_frame(self, payload):
+        self.socket.sendall(struct.pack(">i", len(payload)) + payload)
+
+    def read_exactly(self, size):
+        data = b""
+        while len(data) < size:
+            part = self.socket.recv(size - len(data))
+            if not part:
+                raise EOFError("the node has closed the connection")
+            data += part
+        return data
+
+    def read_frame(self):
+        return self.read_exactly(struct.unpack(">i", self.read_exactly(4))[0])
+
+    def is_closed(self):
+        """Whether nothing more comes but the end."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def call(self, key, version, body, flexible=False):
+        """Sends one request, returns the answer behind its header."""
+        self.correlation += 1
+        head = struct.pack(">hhi", key, version, self.correlation) + string("raw")
+        self.send_frame(head + (b"\0" if flexible else b"") + body)
+        answer = self.read_frame()
+        assert struct.unpack(">i", answer[:4])[0] == self.correlation
+        return answer[5:] if flexible else answer[4:]
+
+    # ---- SASL ----
+
+    def handshake(self, mechanism, version=1):
+        """Returns the error and the mechanisms that are offered."""
+        answer = self.call(SASL_HANDSHAKE, version, string(mechanism))
+        error, count = struct.unpack(">hi", answer[:6])
+        names, at = [], 6
+        for _ in range(count):
+            size = struct.unpack(">h", answer[at:at + 2])[0]
+            names.append(answer[at + 2:at + 2 + size].decode())
+            at += 2 + size
+        return error, names
+
+    def authenticate(self, token):
+        """SaslAuthenticate v1: error, token, session lifetime."""
+        answer = self.call(SASL_AUTHENTICATE, 1, struct.pack(">i", len(token)) + token)
+        error, size = struct.unpack(">hh", answer[:4])
+        at = 4 + max(size, 0)
+        size = struct.unpack(">i", answer[at:at + 4])[0]
+        at += 4
+        return error, answer[at:at + size], struct.unpack(">q", answer[at + size:at + size + 8])[0]
+
+    def scram(self, mechanism, user, password):
+        """The whole conversation: the last error, and the session's lifetime."""
+        assert self.handshake(mechanism)[0] == 0
+        client = Scram(mechanism, user, password)
+        error, challenge, _ = self.authenticate(client.first())
+        if error:
+            return error, 0
+        error, proof, lifetime = self.authenticate(client.answer(challenge))
+        if not error:
+            client.check(proof)
+        return error, lifetime
+
+
+class Scram:
+    """The client's side, independent of the one in C."""
+
+    def __init__(self, mechanism, user, password, nonce=None):
+        self.hash = HASHES[mechanism]
+        self.password = password.encode()
+        self.nonce = nonce or base64.b64encode(os.urandom(18)).decode()
+        self.bare = f"n={user},r={self.nonce}"
+
+    def first(self):
+        return f"n,,{self.bare}".encode()
+
+    def hmac(self, key, data):
+        return hmac.new(key, data, self.hash).digest()
+
+    def answer(self, challenge):
+        challenge = challenge.decode()
+        fields = dict(part.split("=", 1) for part in challenge.split(","))
+        assert fields["r"].startswith(self.nonce)
+        without_proof = f"c=biws,r={fields['r']}"
+        auth = f"{self.bare},{challenge},{without_proof}".encode()
+        salted = hashlib.pbkdf2_hmac(self.hash, self.password, base64.b64decode(fields["s"]),
+                                     int(fields["i"]))
+        key = self.hmac(salted, b"Client Key")
+        stored = hashlib.new(self.hash, key).digest()
+        proof = bytes(a ^ b for a, b in zip(key, self.hmac(stored, auth)))
+        self.expected = self.hmac(self.hmac(salted, b"Server Key"), auth)
+        return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
+
+    def check(self, message):
+        assert message == b"v=" + base64.b64encode(self.expected)
+
+
+def set_user(connection, user, password, mechanisms=(SHA_256, SHA_512), iterations=4096):
+    """AlterUserScramCredentials v0, as Kafka's tools send it. Returns the errors by user."""
+    upsertions = b""
+    for mechanism in mechanisms:
+        salt = os.urandom(20)
+        salted = hashlib.pbkdf2_hmac({SHA_256: "sha256", SHA_512: "sha512"}[mechanism],
+                                     password.encode(), salt, iterations)
+        upsertions += compact(user) + struct.pack(">bi", mechanism, iterations) + compact(salt) + \
+            compact(salted) + b"\0"
+    body = varint(1) + varint(len(mechanisms) + 1) + upsertions + b"\0"
+    return user_errors(connection.call(ALTER_USERS, 0, body, flexible=True))
+
+
+def remove_user(connection, user, mechanisms=(SHA_256, SHA_512)):
+    deletions = b"".join(compact(user) + struct.pack(">b", mechanism) + b"\0"
+                         for mechanism in mechanisms)
+    body = varint(len(mechanisms) + 1) + deletions + varint(1) + b"\0"
+    return user_errors(connection.call(ALTER_USERS, 0, body, flexible=True))
+
+
+def user_errors(answer):
+    """The results of AlterUserScramCredentials: {user: error}."""
+    at, errors = 4, {}
+    count, at = answer[at] - 1, at + 1
+    for _ in range(count):
+        size = answer[at] - 1
+        user = answer[at + 1:at + 1 + size].decode()
+        at += 1 + size
+        errors[user] = struct.unpack(">h", answer[at:at + 2])[0]
+        at += 2
+        at += 1 + max(answer[at] - 1, 0)  # the message; short enough for one byte of length
+        at += 1
+    return errors
+
+
+TOPIC, GROUP, CLUSTER = 2, 3, 4
+LITERAL, PREFIXED = 3, 4
+DENY, ALLOW = 2, 3
+ALL, READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE = 2, 3, 4, 5, 6, 7, 8
+IDEMPOTENT_WRITE = 12
+
+
+def add_acl(connection, principal, operation, resource, name, pattern=LITERAL, permission=ALLOW,
+            host="*"):
+    """CreateAcls v1, one binding: the error."""
+    body = struct.pack(">ib", 1, resource) + string(name) + struct.pack(">b", pattern) + \
+        string(principal) + string(host) + struct.pack(">bb", operation, permission)
+    answer = connection.call(CREATE_ACLS, 1, body)
+    return struct.unpack(">h", answer[8:10])[0]
