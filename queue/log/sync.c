@@ -114,6 +114,13 @@ static void sync_done(struct mr_work *work)
     log_count(log, LOG_TOTAL_FSYNCS, log->sync_file_count);
     log_count(log, LOG_TOTAL_FSYNC_US, now_us - log->sync_started_us);
     log->sync_file_count = 0;
+    /* When newer checkpoints were written meanwhile (a truncation), the job may have put an old one
+     * over one of them: the next goes into that slot, never over the only good one. */
+    if (log->sync_checkpoint != NULL &&
+        log->checkpoint_generation != log->sync_checkpoint_generation &&
+        ((log->checkpoint_generation + 1 - log->sync_checkpoint_generation) & 1) != 0) {
+        log->checkpoint_generation++;
+    }
     mr_buf_unref(log->sync_checkpoint);
     log->sync_checkpoint = NULL;
     if (log->state != LOG_OPEN) {
