@@ -97,6 +97,13 @@ static const struct cli_command commands[] = {
      "  -e, --exit            end when there is nothing more\n"
      "  -f, --format value|json  the value alone (default), or all that is known of a "
      "record\n" CLI_TARGET_ANY_USAGE},
+    {"groups", "who reads what, and how far behind", cli_groups,
+     "  millrace groups\n"
+     "  millrace groups describe sink.hub\n"
+     "  millrace groups delete old-reader --yes -b hub-1:9092\n\n"
+     "  --yes                 delete: it forgets where the readers stand\n" CLI_TARGET_ANY_USAGE
+     "  -o, --output json     instead of a table\n"
+     "  --no-header           no line of titles\n"},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 

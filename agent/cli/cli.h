@@ -67,6 +67,7 @@ int cli_config(int argc, char **argv);
 int cli_consume(int argc, char **argv);
 int cli_dump(int argc, char **argv);
 int cli_files(int argc, char **argv);
+int cli_groups(int argc, char **argv);
 int cli_health(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_produce(int argc, char **argv);

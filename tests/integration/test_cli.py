@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 import pytest
+from kafka.partitioner.default import murmur2
 
 from node import binary, run, wait_until
 
@@ -97,6 +98,47 @@ def test_produce_of_many_lines_keeps_their_order(edge):
     assert cli(edge, "consume", "-t", "many", "-o", "beginning", "-e").stdout == lines
 
 
+def test_topics_are_made_shown_changed_and_removed(edge):
+    cli(edge, "topics", "create", "web", "--partitions", "3", "--config", "retention.ms=3600000")
+    assert "TOPIC_ALREADY_EXISTS" in cli(edge, "topics", "create", "web", status=1).stderr
+    cli(edge, "topics", "create", "ghost", "--dry-run")
+    rows = json.loads(cli(edge, "topics", "-o", "json").stdout)
+    assert rows == [{"topic": "app", "partitions": 1, "replicas": 1},
+                    {"topic": "web", "partitions": 3, "replicas": 1}]
+    cli(edge, "topics", "alter", "web", "--partitions", "5", "--config", "retention.ms=60000",
+        "--config", "segment.bytes=1048576")
+    cli(edge, "topics", "alter", "web", "--unset", "segment.bytes")
+    (web,) = json.loads(cli(edge, "topics", "describe", "web", "-o", "json").stdout)
+    assert len(web["partitions"]) == 5
+    configs = {config["key"]: config["value"] for config in web["configs"]}
+    assert configs["retention.ms"] == "60000" and "segment.bytes" not in configs
+    assert "--yes" in cli(edge, "topics", "delete", "web", status=2, stdin=subprocess.DEVNULL).stderr
+    cli(edge, "topics", "delete", "web", "--yes", "--dry-run")
+    cli(edge, "topics", "delete", "web", "--yes")
+    assert "web" not in cli(edge, "topics").stdout
+
+
+def test_keys_go_where_kafkas_clients_send_them(edge):
+    cli(edge, "topics", "create", "keyed", "--partitions", "7")
+    keys = ["", "a", "ab", "abc", "abcd", "user-12345", "a-little-bit-longer-string", "\u00fcml\u00e4ut"]
+    cli(edge, "produce", "-t", "keyed", "-k", "=", input="".join(f"{key}=x\n" for key in keys))
+    records = [json.loads(line) for line in
+               cli(edge, "consume", "-t", "keyed", "-o", "beginning", "-e", "-f", "json").stdout.splitlines()]
+    assert {record["key"]: record["partition"] for record in records} == \
+        {key: (murmur2(key.encode()) & 0x7fffffff) % 7 for key in keys}
+
+
+def test_groups_show_where_sinks_stand(edge):
+    """A sink's group has passed all lines once its position is committed."""
+    def lag():
+        done = run("groups", "describe", "sink.archive", "-o", "json", "--data", edge.data)
+        return json.loads(done.stdout)[0] if done.returncode == 0 else None
+    wait_until(lambda: lag() and lag()["lag"] == 0, what="the commit")
+    assert lag()["position"] == len(LINES) and lag()["topic"] == "app"
+    assert "sink.archive" in cli(edge, "groups").stdout
+    assert "no such group" in cli(edge, "groups", "describe", "nobody", status=1).stderr
+
+
 def test_refusals_say_why(edge):
     """A local topic takes nothing from clients; a missing topic, partition or place is told."""
     done = cli(edge, "produce", "-t", "app", input="x\n", status=1)
@@ -125,7 +167,8 @@ def test_exit_codes_and_words(arguments, status, words):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["files", "sinks", "ledger", "health", "topics", "produce", "consume"])
+@pytest.mark.parametrize("command", ["files", "sinks", "ledger", "health", "topics", "groups", "produce",
+                                     "consume"])
 def test_help_begins_with_examples(command):
     done = run(command, "-h")
     assert done.returncode == 0
