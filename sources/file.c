@@ -162,7 +162,7 @@ static void on_ack(struct source_block *base, enum source_outcome outcome)
         fs->is_starved = false;
         file_wake(fs);
     }
-    if (fs->under_way == 0 && mr_list_is_empty(&fs->ready)) {
+    if (fs->under_way == 0 && mr_list_is_empty(&fs->ready) && mr_list_is_empty(&fs->urgent)) {
         pool_trim(&fs->pool);
     }
 }
@@ -249,23 +249,40 @@ static void source_resume(struct source *source)
 
 /* ---- whose turn it is ---- */
 
+static bool has_ready(const struct file_source *fs)
+{
+    return !mr_list_is_empty(&fs->ready) || !mr_list_is_empty(&fs->urgent);
+}
+
 void file_wake(struct file_source *fs)
 {
-    if (!fs->is_closing && !fs->is_blocked && !fs->is_starved && !mr_list_is_empty(&fs->ready)) {
+    if (!fs->is_closing && !fs->is_blocked && !fs->is_starved && has_ready(fs)) {
         mr_task_post(&fs->turn_task);
     }
 }
 
-/* Rotated files go first: their lines are older, and their bytes may go away. */
+/* Rotated files go first, the oldest before all: their lines come before those of the file that
+ * took their place, and their bytes may go away. The others take turns. */
 static void enqueue(struct tail *tail, bool first)
 {
+    struct file_source *fs = tail->fs;
+    struct mr_link *place = &fs->urgent;
+
     mr_list_remove(&tail->queue_link);
-    if (first) {
-        mr_list_prepend(&tail->fs->ready, &tail->queue_link);
-    } else {
-        mr_list_append(&tail->fs->ready, &tail->queue_link);
+    if (!first) {
+        mr_list_append(&fs->ready, &tail->queue_link);
+        file_wake(fs);
+        return;
     }
-    file_wake(tail->fs);
+    mr_list_each(&fs->urgent, link, next)
+    {
+        if (mr_container(link, struct tail, queue_link)->content_us > tail->content_us) {
+            place = link;
+            break;
+        }
+    }
+    mr_list_insert_before(place, &tail->queue_link);
+    file_wake(fs);
 }
 
 void file_ready(struct tail *tail, bool first)
@@ -357,9 +374,10 @@ static void on_turn(struct mr_task *task)
     struct file_source *fs = task->owner;
 
     for (int i = 0; i < TURN_FILES_MAX && !fs->is_blocked && !fs->is_starved; i++) {
-        struct mr_link *link = mr_list_pop(&fs->ready);
+        struct mr_link *link = mr_list_pop(&fs->urgent);
         struct tail *tail;
 
+        link = link != NULL ? link : mr_list_pop(&fs->ready);
         if (link == NULL) {
             return;
         }
@@ -533,6 +551,7 @@ static void init_lists(struct file_source *fs)
     mr_map_init(&fs->descendants);
     mr_list_init(&fs->all);
     mr_list_init(&fs->ready);
+    mr_list_init(&fs->urgent);
     mr_list_init(&fs->held);
     mr_list_init(&fs->open);
     mr_list_init(&fs->lost);

@@ -54,17 +54,25 @@ static bool same_bytes(const struct tail *left, const struct tail *right, int64_
            memcmp(left_bytes, right_bytes, size) == 0;
 }
 
-/* Whether all that `tail` holds so far could be copied from `model`: equal heads, and equal bytes
- * at its end or at the model's position, whichever comes first. */
+/* Whether all that `tail` holds so far could be copied from `model`. A whole copy is told by what
+ * we know of the model, which may be truncated already; one that is still growing, by comparing the
+ * two. */
 static bool could_be_copy(struct tail *tail, struct tail *model)
 {
-    int64_t end =
-        tail->size_bytes < model->position.offset ? tail->size_bytes : model->position.offset;
+    const struct position *position = &model->position;
+    int64_t end = tail->size_bytes;
     size_t head = (size_t)(end < HEAD_SIZE_MAX ? end : HEAD_SIZE_MAX);
     size_t last = (size_t)(end < TAIL_SIZE_MAX ? end : TAIL_SIZE_MAX);
 
-    return end > 0 && reader_open(model) == 0 && tail->fd >= 0 &&
-           same_bytes(tail, model, 0, head) && same_bytes(tail, model, end - (int64_t)last, last);
+    if (tail->fd < 0 || end <= 0) {
+        return false;
+    }
+    if (end >= position->offset) {
+        return identity_compare(&position->identity, tail->fs->disk, tail->fd, end,
+                                position->offset) == IDENTITY_SAME;
+    }
+    return reader_open(model) == 0 && same_bytes(tail, model, 0, head) &&
+           same_bytes(tail, model, end - (int64_t)last, last);
 }
 
 /* A model is a file that is read, under the path where it always was: one that copytruncate can

@@ -145,6 +145,7 @@ struct tail {
     bool is_released;    /* no copy, or no longer taken for one */
     bool was_polled;     /* by a tick, since it last changed */
     uint32_t seen_walk;  /* the last walk that saw it */
+    int64_t content_us;  /* when its content changed last, as last seen */
     int64_t modified_us; /* as that walk saw it */
 };
 
@@ -223,6 +224,7 @@ struct file_source {
     uint32_t head_sizes[HEAD_SIZE_MAX + 1]; /* how many indexed heads have this size */
     struct mr_link all;
     struct mr_link ready;
+    struct mr_link urgent; /* rotated files with something to read, the oldest first */
     struct mr_link held;
     struct mr_link open; /* tails with a handle, the longest unused first */
     struct mr_link lost;

@@ -7,6 +7,7 @@
  *
  * A file that left its path is read to its end before its handle is closed. What is remembered of a
  * file that is gone is kept for a while: its compressed copy may still appear. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sources/file/find_internal.h"
@@ -332,6 +333,7 @@ void find_bind(struct tail *tail, const char *path, const struct mr_disk_stat *s
     }
     identity->device = stat->device; /* may have changed over a remount */
     identity->born_us = stat->born_us;
+    tail->content_us = stat->modified_us;
     if (!was_here) {
         set_path(tail, path);
         tail->is_detached = tail->path != tail->origin;
@@ -516,13 +518,35 @@ static void forget_old(struct file_source *fs)
     }
 }
 
+/* The older content first, so that files rotated while nobody looked are read in their order. Time
+ * stamps are coarse (a tick of the kernel); among equals, "app.log.2" is older than "app.log.1",
+ * and that than "app.log". */
+static int by_age(const void *left, const void *right)
+{
+    const struct walk_file *a = left;
+    const struct walk_file *b = right;
+    size_t a_size = strlen(a->path);
+    size_t b_size = strlen(b->path);
+
+    if (a->stat.modified_us != b->stat.modified_us) {
+        return a->stat.modified_us < b->stat.modified_us ? -1 : 1;
+    }
+    if (a_size != b_size) {
+        return a_size > b_size ? -1 : 1;
+    }
+    return strcmp(b->path, a->path);
+}
+
 void find_apply_walk(struct file_source *fs, struct walk *walk)
 {
     fs->walk_count++;
+    if (walk->file_count > 1) {
+        qsort(walk->files, walk->file_count, sizeof *walk->files, by_age);
+    }
     if (!fs->has_started) {
         /* Known files first, wherever they are now: only then is what remains new, or a copy. */
         for (size_t i = 0; i < walk->file_count; i++) {
-            if (find_by_inode(fs, walk->files[i].stat.inode) != NULL) {
+            if (recognise(fs, walk->files[i].path, &walk->files[i].stat) != NULL) {
                 find_check_path(fs, walk->files[i].path, NULL);
             }
         }

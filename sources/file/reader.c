@@ -449,6 +449,7 @@ static enum reader_result look(struct tail *tail)
         return READER_IDLE;
     }
     tail->is_deleted = stat.link_count == 0;
+    tail->content_us = stat.modified_us;
     if (tail->is_gzip) {
         tail->size_bytes = -1;
         return READER_MORE;

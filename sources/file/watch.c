@@ -253,13 +253,12 @@ static void follow_move(struct watcher *watcher, const char *to)
     if (origin == NULL && path_set_match(&fs->paths, watcher->move_from)) {
         origin = mr_strdup(watcher->move_from);
     }
-    if (origin == NULL || path_set_match(&fs->paths, to)) {
-        mr_free(origin);
+    if (origin == NULL) {
         find_check_path(fs, to, NULL);
         return;
     }
     find_check_path(fs, to, origin);
-    if (fs->descendants.count >= DESCENDANTS_MAX ||
+    if (path_set_match(&fs->paths, to) || fs->descendants.count >= DESCENDANTS_MAX ||
         mr_map_put(&fs->descendants, to, strlen(to), origin, &old) != 0) {
         mr_free(origin);
     }

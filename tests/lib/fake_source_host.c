@@ -149,6 +149,7 @@ static void keep_event(struct fake_source_host *fake, const struct source_block 
         mr_grow(&fake->events, &fake->event_capacity, fake->event_count + 1, sizeof *fake->events),
         NULL);
     event = &fake->events[fake->event_count++];
+    memcpy(&event->stream, block->stream->key, sizeof event->stream);
     event->file = mr_strdup(block->stream->file);
     event->text = mr_strndup("", 0);
     event->text = mr_realloc(event->text, (size_t)span->size + 1);

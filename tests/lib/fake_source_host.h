@@ -17,8 +17,9 @@
 #include "tests/lib/test_clock.h"
 
 struct fake_event {
-    char *file; /* header mr.file */
-    char *text; /* with a NUL behind it */
+    uint64_t stream; /* the first bytes of its key */
+    char *file;      /* header mr.file */
+    char *text;      /* with a NUL behind it */
     size_t size;
     uint32_t flags;
     int64_t timestamp_ms;
