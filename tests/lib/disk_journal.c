@@ -498,11 +498,23 @@ static void attic_restore(struct disk_journal *journal, unsigned number,
     mr_assert(rc == 0);
 }
 
+/* Removed, and safely so: nothing that happened in it can come back. */
+static bool directory_is_gone(const struct directory *directory)
+{
+    struct stat stat;
+
+    return fstat(directory->fd, &stat) == 0 && stat.st_nlink == 0;
+}
+
 static void name_undo(struct disk_journal *journal, struct name_change *change)
 {
     unsigned number = 0;
     int rc = 0;
 
+    if (directory_is_gone(change->directory)) {
+        attic_remove(journal, change->attic_number);
+        return;
+    }
     switch (change->kind) {
     case NAME_CREATED:
         rc = attic_take(journal, change->directory, change->name, &number);
