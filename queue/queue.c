@@ -10,6 +10,7 @@
 #include "base/codec/codec.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/metric.h"
 #include "base/core/workers.h"
 #include "queue/broker/sasl.h"
 #include "queue/queue_internal.h"
@@ -302,6 +303,7 @@ static int open_rooms(struct queue *queue, const struct queue_config *config,
         .fsync_workers = queue->fsync_workers,
         .io_workers = queue->io_workers,
         .metrics = config->metrics,
+        .totals = queue->log_totals,
     };
     struct meta_config meta = {
         .env = &env,
@@ -361,6 +363,7 @@ int queue_open(const struct queue_config *config, struct queue **ret_queue, stru
     mr_list_init(&queue->listener.link);
     mr_list_init(&queue->watches);
     mr_task_init(&queue->end_task, queue->loop, on_end, queue);
+    queue->log_totals = log_totals_new(config->metrics);
     rc = mr_workers_new(queue->loop, "fsync", FSYNC_THREADS, &queue->fsync_workers);
     if (rc == 0) {
         rc = mr_workers_new(queue->loop, "log-io", IO_THREADS, &queue->io_workers);
@@ -393,6 +396,7 @@ static void on_end(struct mr_task *task)
 
     mr_workers_free(queue->io_workers);
     mr_workers_free(queue->fsync_workers);
+    mr_metric_set_free(queue->log_totals);
     mr_free(queue);
     done(owner);
 }

@@ -15,6 +15,7 @@ struct queue {
     struct mr_disk *disk;
     struct mr_workers *fsync_workers;
     struct mr_workers *io_workers;
+    struct mr_metric_set *log_totals;
     struct meta *meta;
     struct replicas *replicas;
     struct group_offsets *offsets;
