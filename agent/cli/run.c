@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -22,6 +23,19 @@ static enum mr_log_format log_format(const struct config *config)
                    isatty(STDERR_FILENO) == 0
                ? MR_LOG_JOURNAL
                : MR_LOG_TEXT;
+}
+
+/* Shells allow 1,024 descriptors at first; the hard limit is what the system means to allow. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            mr_warn("the limit of open files stays as it is");
+        }
+    }
 }
 
 static int run_agent(const struct config *config)
@@ -57,6 +71,7 @@ int cli_run(int argc, char **argv)
     if (config == NULL) {
         return CLI_BAD_CONFIG;
     }
+    raise_descriptor_limit();
     mr_memory_keep(RUN_KEEP_BYTES);
     mr_log_setup((enum mr_log_level)config->log.level, log_format(config));
     rc = run_agent(config);
