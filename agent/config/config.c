@@ -39,6 +39,13 @@ static bool is_id_section(const char *key)
     return strcmp(key, "sources") == 0 || strcmp(key, "sinks") == 0 || strcmp(key, "topics") == 0;
 }
 
+static void put(struct load *load, struct node *into, const struct node *from, size_t place)
+{
+    if (!node_put(into, from->keys[place], from->key_places[place], from->items[place])) {
+        config_problem_add(load->problems, &from->key_places[place], "no memory is left");
+    }
+}
+
 static void merge_ids(struct load *load, struct node *into, const struct node *from,
                       const char *section)
 {
@@ -49,7 +56,7 @@ static void merge_ids(struct load *load, struct node *into, const struct node *f
                                "%s.%s stands in two files; first in %s:%d", section, from->keys[i],
                                first->place.file, first->place.line);
         } else {
-            (void)node_put(into, from->keys[i], from->key_places[i], from->items[i]);
+            put(load, into, from, i);
         }
     }
 }
@@ -60,14 +67,10 @@ static void merge(struct load *load, const struct node *from)
         struct node *into = node_get(load->root, from->keys[i]);
         struct node *value = from->items[i];
         if (into == NULL) {
-            (void)node_put(load->root, from->keys[i], from->key_places[i], value);
+            put(load, load->root, from, i);
         } else if (is_id_section(from->keys[i]) && into->kind == NODE_MAP &&
                    value->kind == NODE_MAP) {
             merge_ids(load, into, value, from->keys[i]);
-        } else if (strcmp(from->keys[i], "listen") == 0 && into->kind == NODE_LIST) {
-            config_problem_add(load->problems, &from->key_places[i],
-                               "'listen' stands in two files; first in %s:%d", into->place.file,
-                               into->place.line);
         } else {
             config_problem_add(load->problems, &from->key_places[i],
                                "'%s' stands in two files; first in %s:%d", from->keys[i],
@@ -102,30 +105,44 @@ static int compare_names(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
+static void load_file(struct load *load, const char *directory, const char *name)
+{
+    char *path = mr_asprintf("%s/%s", directory, name);
+    struct node *more;
+
+    if (path == NULL) {
+        config_problem_add(load->problems, &load->root->place, "no memory is left");
+        return;
+    }
+    more = tree_parse_file(load->config->tree, load->disk, path, load->problems);
+    if (more != NULL) {
+        merge(load, more);
+    }
+    mr_free(path);
+}
+
+/* The files of conf.d beside the main file, by name. That there is none is fine; one that cannot be
+ * read is not: half a configuration is another configuration. */
 static void load_directory(struct load *load, const char *path)
 {
     const char *slash = strrchr(path, '/');
     int size = slash == NULL ? 1 : (int)(slash - path);
     char *directory = mr_asprintf("%.*s/conf.d", size, slash == NULL ? "." : path);
     struct names names = {0};
+    int rc = directory == NULL ? MR_ENOMEM
+                               : load->disk->ops->list(load->disk, directory, collect_yaml, &names);
 
-    if (directory != NULL &&
-        load->disk->ops->list(load->disk, directory, collect_yaml, &names) == 0) {
-        if (names.count > 1) {
-            qsort(names.items, names.count, sizeof(char *), compare_names);
-        }
-        for (size_t i = 0; i < names.count; i++) {
-            char *file = mr_asprintf("%s/%s", directory, names.items[i]);
-            struct node *more = file == NULL ? NULL
-                                             : tree_parse_file(load->config->tree, load->disk, file,
-                                                               load->problems);
-            if (more != NULL) {
-                merge(load, more);
-            }
-            mr_free(file);
-        }
+    if (names.count > 1) {
+        qsort(names.items, names.count, sizeof(char *), compare_names);
+    }
+    if (rc != 0 && rc != MR_ENOENT) {
+        config_problem_add(load->problems, &load->root->place, "conf.d cannot be read: %s",
+                           mr_code_text(rc));
     }
     for (size_t i = 0; i < names.count; i++) {
+        if (names.items[i] != NULL) {
+            load_file(load, directory, names.items[i]);
+        }
         mr_free(names.items[i]);
     }
     mr_free(names.items);
@@ -200,6 +217,16 @@ static void *fill_plugin(struct load *load, struct node *map, const char *path,
     return filled;
 }
 
+static const char *check_topic(const char *name)
+{
+    size_t size = strlen(name);
+    bool is_fine =
+        size > 0 && size <= 249 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+
+    return is_fine ? NULL : "a topic's name has 1 to 249 letters, digits, '.', '_' or '-'";
+}
+
 static void fill_source(struct load *load, const char *id, struct node *map,
                         struct config_source *source)
 {
@@ -226,6 +253,10 @@ static void fill_source(struct load *load, const char *id, struct node *map,
         fill_plugin(load, map, path, config_source_options, source, source->type->options,
                     source->type->options_size_bytes, source->type->check);
     source->id = id;
+    if (source->topic != NULL && check_topic(source->topic) != NULL) {
+        config_problem_add(load->problems, place_in(map, "topic"), "%s.topic: %s", path,
+                           check_topic(source->topic));
+    }
     if (source->topic != NULL && strncmp(source->topic, "__", 2) == 0) {
         config_problem_add(load->problems, place_in(map, "topic"),
                            "%s.topic: topics that begin with __ are the program's own", path);
@@ -295,6 +326,13 @@ static struct node *plugin_section(struct load *load, const char *key)
     return section;
 }
 
+static void check_memory(struct load *load, const struct node *node, const void *memory)
+{
+    if (memory == NULL) {
+        config_problem_add(load->problems, &node->place, "no memory is left");
+    }
+}
+
 static void fill_plugins(struct load *load)
 {
     struct config *config = load->config;
@@ -303,6 +341,7 @@ static void fill_plugins(struct load *load)
 
     if (sources != NULL) {
         config->sources = fill_alloc(config->fill, sources->count * sizeof *config->sources);
+        check_memory(load, sources, config->sources);
         for (size_t i = 0; config->sources != NULL && i < sources->count; i++) {
             fill_source(load, sources->keys[i], sources->items[i],
                         &config->sources[config->source_count++]);
@@ -310,6 +349,7 @@ static void fill_plugins(struct load *load)
     }
     if (sinks != NULL) {
         config->sinks = fill_alloc(config->fill, sinks->count * sizeof *config->sinks);
+        check_memory(load, sinks, config->sinks);
         for (size_t i = 0; config->sinks != NULL && i < sinks->count; i++) {
             fill_sink(load, sinks->keys[i], sinks->items[i], &config->sinks[config->sink_count++]);
         }
@@ -400,14 +440,10 @@ static void name_topics(struct load *load)
 
     for (size_t i = 0; i < map->count; i++) {
         const char *name = map->names[i];
-        size_t size = strlen(name);
         items[i].name = name;
-        if (size == 0 || size > 249 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-                size) {
-            config_problem_add(
-                load->problems, &topics->key_places[i],
-                "topics.%s: a topic's name has 1 to 249 letters, digits, '.', '_' or '-'", name);
+        if (check_topic(name) != NULL) {
+            config_problem_add(load->problems, &topics->key_places[i], "topics.%s: %s", name,
+                               check_topic(name));
         }
     }
 }
@@ -484,8 +520,12 @@ static struct config *load_start(struct mr_disk *disk, struct config_problems *p
 
 static struct config *load_end(struct load *load)
 {
+    const struct config_place nowhere = {0};
+
     if (load->root != NULL && load->config != NULL) {
         load_root(load);
+    } else if (load->problems->count == 0) {
+        config_problem_add(load->problems, &nowhere, "no memory is left");
     }
     config_problems_sort(load->problems);
     if (load->problems->count > 0 || load->problems->is_overflown) {

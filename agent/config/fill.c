@@ -17,6 +17,9 @@ struct fill {
     void **blocks;
     size_t block_count;
     size_t block_capacity;
+    const char **secrets; /* texts that hold the content of a file or a credential */
+    size_t secret_count;
+    size_t secret_capacity;
 };
 
 enum { FILL_PATH_SIZE = 512, FILL_WORDS_MAX = 128 };
@@ -42,6 +45,7 @@ void fill_free(struct fill *fill)
         mr_free(fill->blocks[i]);
     }
     mr_free(fill->blocks);
+    mr_free(fill->secrets);
     mr_free(fill);
 }
 
@@ -57,11 +61,18 @@ void *fill_alloc(struct fill *fill, size_t size)
     return block;
 }
 
+/* How a value is quoted in a message: what came out of a file or a credential is not. */
+static const char *shown(const struct node *node)
+{
+    return node->kind != NODE_SCALAR ? node_kind_name(node->kind)
+           : node->is_secret         ? "(hidden)"
+                                     : node->text;
+}
+
 static void wrong(struct fill *fill, const struct node *node, const char *path, const char *want)
 {
     config_problem_add(fill->problems, &node->place, "%s: %s is wanted here, not %s%s%s", path,
-                       want, node->kind == NODE_SCALAR ? "'" : node_kind_name(node->kind),
-                       node->kind == NODE_SCALAR ? node->text : "",
+                       want, node->kind == NODE_SCALAR ? "'" : "", shown(node),
                        node->kind == NODE_SCALAR ? "'" : "");
 }
 
@@ -133,10 +144,10 @@ static void check_range(struct fill *fill, const struct node *node, const char *
     }
     if (option->max == 0) {
         config_problem_add(fill->problems, &node->place, "%s: '%s' is less than %s", path,
-                           node->text, least);
+                           shown(node), least);
     } else {
         config_problem_add(fill->problems, &node->place, "%s: '%s' is not between %s and %s", path,
-                           node->text, least, most);
+                           shown(node), least, most);
     }
 }
 
@@ -185,9 +196,32 @@ static void fill_enum(struct fill *fill, const struct node *node, const char *pa
     const char *nearest =
         node->kind == NODE_SCALAR ? mr_nearest(node->text, option->words, count) : NULL;
     config_problem_add(fill->problems, &node->place, "%s: '%s' is not one of %s%s%s%s", path,
-                       node->kind == NODE_SCALAR ? node->text : node_kind_name(node->kind), words,
-                       nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-                       nearest == NULL ? "" : "'?");
+                       shown(node), words, nearest == NULL ? "" : "; did you mean '",
+                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+}
+
+/* Without memory for that the configuration is refused: a secret would be shown. */
+static void note_secret(struct fill *fill, const struct node *node)
+{
+    if (!node->is_secret) {
+        return;
+    }
+    if (mr_grow(&fill->secrets, &fill->secret_capacity, fill->secret_count + 1,
+                sizeof(const char *)) != 0) {
+        config_problem_add(fill->problems, &node->place, "no memory is left");
+        return;
+    }
+    fill->secrets[fill->secret_count++] = node->text;
+}
+
+bool fill_is_secret(const struct fill *fill, const char *text)
+{
+    for (size_t i = 0; i < fill->secret_count; i++) {
+        if (fill->secrets[i] == text) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void fill_string(struct fill *fill, const struct node *node, const char *path,
@@ -201,6 +235,7 @@ static void fill_string(struct fill *fill, const struct node *node, const char *
         return;
     }
     *target = node->text;
+    note_secret(fill, node);
     if (option->type == MR_OPT_REGEX) {
         if (mr_regex_compile(node->text, 0, &regex, &error) != 0) {
             config_problem_add(fill->problems, &node->place, "%s: %s", path, error.text);
@@ -216,7 +251,7 @@ static void fill_string_list(struct fill *fill, struct node *node, const char *p
     const char **items = fill_alloc(fill, (count + 1) * sizeof *items);
 
     if (items == NULL) {
-        wrong(fill, node, path, "(no memory is left) a list");
+        config_problem_add(fill->problems, &node->place, "no memory is left");
         return;
     }
     if (node->kind == NODE_MAP) {
@@ -231,6 +266,7 @@ static void fill_string_list(struct fill *fill, struct node *node, const char *p
         }
         config_interpolate(item, fill->disk, fill->problems);
         items[i] = item->text;
+        note_secret(fill, item);
     }
     target->items = items;
     target->count = count;
@@ -245,6 +281,7 @@ static void fill_table_list(struct fill *fill, const struct node *node, const ch
     }
     char *items = fill_alloc(fill, node->count * option->children_size);
     if (items == NULL) {
+        config_problem_add(fill->problems, &node->place, "no memory is left");
         return;
     }
     for (size_t i = 0; i < node->count; i++) {
@@ -267,6 +304,7 @@ static void fill_table_map(struct fill *fill, const struct node *node, const cha
     char *items = fill_alloc(fill, node->count * option->children_size);
     const char **names = fill_alloc(fill, (node->count + 1) * sizeof *names);
     if (items == NULL || names == NULL) {
+        config_problem_add(fill->problems, &node->place, "no memory is left");
         return;
     }
     for (size_t i = 0; i < node->count; i++) {
@@ -354,6 +392,10 @@ static void fill_option(struct fill *fill, struct node *map, const char *path,
     }
     if (node == NULL && option->fallback != NULL) {
         node = tree_scalar(fill->tree, option->fallback);
+        if (node == NULL) {
+            const struct config_place nowhere = {0};
+            config_problem_add(fill->problems, &nowhere, "no memory is left");
+        }
     }
     if (node == NULL) {
         set_absent(option, field);

@@ -23,4 +23,7 @@ void fill_table(struct fill *fill, struct node *map, const char *path,
 void fill_options(struct fill *fill, struct node *map, const char *path,
                   const struct mr_option *options, void *target);
 
+/* Whether this text of a filled struct (the very pointer) came out of a file or a credential. */
+bool fill_is_secret(const struct fill *fill, const char *text);
+
 #endif

@@ -12,7 +12,7 @@
 enum { REFERENCED_FILE_SIZE_MAX = 64 << 10 };
 
 struct interpolation {
-    const struct node *node;
+    struct node *node;
     struct mr_disk *disk;
     struct config_problems *problems;
     struct mr_bytes out;
@@ -46,6 +46,7 @@ static void put_file(struct interpolation *run, const char *path)
         fail(run, "${file:...} holds a NUL character:", path);
     } else {
         mr_bytes_append(&run->out, text, size);
+        run->node->is_secret = true;
     }
     explicit_bzero(text, size);
     mr_free(text);
@@ -70,6 +71,7 @@ static void put_credential(struct interpolation *run, const char *name)
     if (path != NULL) {
         put_file(run, path);
     }
+    run->is_failed = run->is_failed || path == NULL;
     mr_free(path);
 }
 
@@ -161,14 +163,19 @@ void config_interpolate(struct node *node, struct mr_disk *disk, struct config_p
     }
     node->is_interpolated = true;
     mr_bytes_init(&run.out);
+    size_t problems_before = problems->count;
     interpolate_text(&run, node->text);
     if (!run.is_failed && run.out.failed == 0) {
         char *text =
             mr_strndup(run.out.data == NULL ? "" : (const char *)run.out.data, run.out.size_bytes);
+        run.is_failed = text == NULL;
         if (text != NULL) {
             mr_free(node->text);
             node->text = text;
         }
+    }
+    if ((run.is_failed || run.out.failed != 0) && problems->count == problems_before) {
+        config_problem_add(problems, &node->place, "no memory is left");
     }
     if (run.out.data != NULL) {
         explicit_bzero(run.out.data, run.out.size_bytes);

@@ -3,11 +3,17 @@
 #include <string.h>
 
 #include "agent/config/config.h"
+#include "agent/config/fill.h"
 #include "base/core/buffer.h"
 #include "sinks/sink.h"
 #include "sources/source.h"
 
-static void show_table(struct mr_bytes *out, const struct mr_option *options, const void *filled,
+struct show {
+    struct mr_bytes *out;
+    const struct fill *fill; /* knows what is secret */
+};
+
+static void show_table(const struct show *show, const struct mr_option *options, const void *filled,
                        int depth);
 
 static void put_indent(struct mr_bytes *out, int depth)
@@ -32,20 +38,27 @@ static void put_quoted(struct mr_bytes *out, const char *text)
     mr_bytes_text(out, "\"");
 }
 
-static void put_list(struct mr_bytes *out, const struct mr_string_list *list)
+static void put_text(const struct show *show, const char *text)
 {
+    put_quoted(show->out, text == NULL ? "" : fill_is_secret(show->fill, text) ? "(hidden)" : text);
+}
+
+static void put_list(const struct show *show, const struct mr_string_list *list)
+{
+    struct mr_bytes *out = show->out;
+
     mr_bytes_text(out, "[");
     for (size_t i = 0; i < list->count; i++) {
         mr_bytes_text(out, i == 0 ? "" : ", ");
-        put_quoted(out, list->items[i]);
+        put_text(show, list->items[i]);
     }
     mr_bytes_text(out, "]");
 }
 
-static void put_scalar(struct mr_bytes *out, const struct mr_option *option, const void *field)
+static void put_scalar(const struct show *show, const struct mr_option *option, const void *field)
 {
+    struct mr_bytes *out = show->out;
     char text[64];
-    const char *string;
 
     switch (option->type) {
     case MR_OPT_BOOL:
@@ -67,11 +80,10 @@ static void put_scalar(struct mr_bytes *out, const struct mr_option *option, con
         return;
     case MR_OPT_STRING:
     case MR_OPT_REGEX:
-        string = *(const char *const *)field;
-        put_quoted(out, string == NULL ? "" : string);
+        put_text(show, *(const char *const *)field);
         return;
     case MR_OPT_STRING_LIST:
-        put_list(out, field);
+        put_list(show, field);
         return;
     default:
         mr_bytes_printf(out, "%lld", (long long)*(const int64_t *)field);
@@ -104,22 +116,24 @@ static bool is_unset(const struct mr_option *option, const void *field)
     }
 }
 
-static void show_option(struct mr_bytes *out, const struct mr_option *option, const void *field,
+static void show_option(const struct show *show, const struct mr_option *option, const void *field,
                         int depth)
 {
+    struct mr_bytes *out = show->out;
+
     put_indent(out, depth);
     mr_bytes_printf(out, "%s:", option->name);
     if (option->type == MR_OPT_TABLE) {
         mr_bytes_text(out, "\n");
-        show_table(out, option->children, field, depth + 1);
+        show_table(show, option->children, field, depth + 1);
     } else if (option->type == MR_OPT_TABLE_LIST) {
         const struct mr_table_list *list = field;
         mr_bytes_text(out, "\n");
         for (size_t i = 0; i < list->count; i++) {
             put_indent(out, depth + 1);
             mr_bytes_text(out, "-\n");
-            show_table(out, option->children, (const char *)list->items + i * option->children_size,
-                       depth + 2);
+            show_table(show, option->children,
+                       (const char *)list->items + i * option->children_size, depth + 2);
         }
     } else if (option->type == MR_OPT_TABLE_MAP) {
         const struct mr_table_map *map = field;
@@ -127,42 +141,45 @@ static void show_option(struct mr_bytes *out, const struct mr_option *option, co
         for (size_t i = 0; i < map->count; i++) {
             put_indent(out, depth + 1);
             mr_bytes_printf(out, "%s:\n", map->names[i]);
-            show_table(out, option->children, (const char *)map->items + i * option->children_size,
+            show_table(show, option->children, (const char *)map->items + i * option->children_size,
                        depth + 2);
         }
     } else {
         mr_bytes_text(out, " ");
-        put_scalar(out, option, field);
+        put_scalar(show, option, field);
         mr_bytes_text(out, "\n");
     }
 }
 
-static void show_table(struct mr_bytes *out, const struct mr_option *options, const void *filled,
+static void show_table(const struct show *show, const struct mr_option *options, const void *filled,
                        int depth)
 {
     for (; options->name != NULL; options++) {
         const void *field = (const char *)filled + options->offset;
         if (!is_unset(options, field)) {
-            show_option(out, options, field, depth);
+            show_option(show, options, field, depth);
         }
     }
 }
 
 void config_show(const struct config *config, struct mr_bytes *out)
 {
-    show_table(out, config_options, config, 0);
+    const struct show context = {out, config->fill};
+    const struct show *show = &context;
+
+    show_table(show, config_options, config, 0);
     mr_bytes_text(out, config->source_count == 0 ? "" : "sources:\n");
     for (size_t i = 0; i < config->source_count; i++) {
         const struct config_source *source = &config->sources[i];
         mr_bytes_printf(out, "  %s:\n", source->id);
-        show_table(out, config_source_options, source, 2);
-        show_table(out, source->type->options, source->options, 2);
+        show_table(show, config_source_options, source, 2);
+        show_table(show, source->type->options, source->options, 2);
     }
     mr_bytes_text(out, config->sink_count == 0 ? "" : "sinks:\n");
     for (size_t i = 0; i < config->sink_count; i++) {
         const struct config_sink *sink = &config->sinks[i];
         mr_bytes_printf(out, "  %s:\n", sink->id);
-        show_table(out, config_sink_options, sink, 2);
-        show_table(out, sink->type->options, sink->options, 2);
+        show_table(show, config_sink_options, sink, 2);
+        show_table(show, sink->type->options, sink->options, 2);
     }
 }

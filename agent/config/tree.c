@@ -295,6 +295,12 @@ static bool parse_key(struct parse *parse, struct node *map, const yaml_event_t 
         return false;
     }
     key = (const char *)event->data.scalar.value;
+    if (strlen(key) != event->data.scalar.length || map->count == CONFIG_KEYS_MAX) {
+        parse_fail(parse, place,
+                   map->count == CONFIG_KEYS_MAX ? "more keys than one map may have"
+                                                 : "a key must not contain a NUL character");
+        return false;
+    }
     for (size_t i = 0; i < map->count; i++) {
         if (strcmp(map->keys[i], key) == 0) {
             config_problem_add(parse->problems, &place, "'%s' stands here twice; first in line %d",
@@ -328,12 +334,24 @@ static struct node *parse_map(struct parse *parse, const yaml_event_t *start, in
     return map;
 }
 
+/* What a tag asks for (!!binary, !Ref) is not done, so it is not passed over in silence either. */
+static bool has_tag(const yaml_event_t *event)
+{
+    return (event->type == YAML_SCALAR_EVENT && event->data.scalar.tag != NULL) ||
+           (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.tag != NULL) ||
+           (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.tag != NULL);
+}
+
 static struct node *parse_value(struct parse *parse, const yaml_event_t *event, int depth)
 {
     struct config_place place = place_of(parse, event->start_mark);
     const yaml_char_t *anchor = NULL;
     struct node *node = NULL;
 
+    if (has_tag(event)) {
+        parse_fail(parse, place, "tags ('!...') are not used here: write the plain value");
+        return NULL;
+    }
     if (depth == CONFIG_DEPTH_MAX) {
         parse_fail(parse, place, "nested too deeply");
         return NULL;

@@ -9,7 +9,12 @@
 struct config_problems;
 struct mr_disk;
 
-enum { CONFIG_FILE_SIZE_MAX = 4 << 20, CONFIG_DEPTH_MAX = 32, CONFIG_NODES_MAX = 200000 };
+enum {
+    CONFIG_FILE_SIZE_MAX = 4 << 20,
+    CONFIG_DEPTH_MAX = 32,
+    CONFIG_NODES_MAX = 200000,
+    CONFIG_KEYS_MAX = 5000, /* of one map: they are compared with each other */
+};
 
 enum node_kind { NODE_NULL, NODE_SCALAR, NODE_LIST, NODE_MAP };
 
@@ -30,6 +35,7 @@ struct node {
     size_t count;
     size_t capacity;
     bool is_interpolated; /* ${...} was replaced already (an alias is met twice) */
+    bool is_secret;       /* by the content of a file or a credential: not to be printed */
 };
 
 struct tree; /* owns nodes and texts */
