@@ -1,8 +1,10 @@
-/* Three small files: `lock` (held while the process lives), `format` (a number), and `identity`:
+/* Small files: `lock` (held while the process lives), `format` (a number), and `identity`, which is
+ * kept twice, as all source positions depend on it:
  *
  *     uuid <22 characters>
  *     lineage <22 characters>
  *     machine <machine-id>
+ *     crc <CRC-32C of the lines above, 8 hexadecimal digits>
  *
  * A copied or restored directory on another machine keeps its uuid, so that sources go on where
  * they stood, but draws a new lineage: two nodes must never send under one producer id. */
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec/crc32c.h"
 #include "base/core/disk.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
@@ -59,17 +62,22 @@ static int check_format(struct mr_disk *disk, const char *directory, struct mr_e
     char text[16];
     char *data = NULL;
     size_t size = 0;
+    long format;
     int rc;
 
     if (path == NULL) {
         return mr_fail(error, MR_ENOMEM, "format");
     }
     rc = mr_disk_read_file(disk, path, NODE_FILE_SIZE_MAX, &data, &size, error);
-    if (rc == 0 && strtol(data, NULL, 10) > NODE_FORMAT) {
+    format = rc == 0 ? strtol(data, NULL, 10) : 0;
+    if (rc == 0 && format < 1) {
+        mr_error("the format file is damaged and is written anew", KV_STR("path", path));
+    }
+    if (format > NODE_FORMAT) {
         rc = mr_fail_text(error, MR_EUNSUPPORTED,
                           "%s was written by a newer version (format %ld; this one knows %d)",
-                          directory, strtol(data, NULL, 10), NODE_FORMAT);
-    } else if (rc == MR_ENOENT) {
+                          directory, format, NODE_FORMAT);
+    } else if (rc == MR_ENOENT || (rc == 0 && format < 1)) {
         int written = snprintf(text, sizeof text, "%d\n", NODE_FORMAT);
         rc = mr_disk_write_file(disk, path, text, (size_t)written, error);
     }
@@ -78,70 +86,108 @@ static int check_format(struct mr_disk *disk, const char *directory, struct mr_e
     return rc;
 }
 
+enum { IDENTITY_COPIES = 2 };
+static const char *const identity_names[IDENTITY_COPIES] = {"identity", "identity.copy"};
+
 static bool parse_identity(const char *text, struct node_directory *directory, char *machine)
 {
+    const char *end = strstr(text, "\ncrc ");
+    unsigned crc = 0;
     char uuid[64] = "";
     char lineage[64] = "";
 
     static_assert(MACHINE_ID_SIZE == 64, "the widths below say 63");
-    return sscanf(text, "uuid %63s lineage %63s machine %63s", uuid, lineage, machine) == 3 &&
+    return end != NULL && sscanf(end, "\ncrc %8x\n", &crc) == 1 &&
+           crc == mr_crc32c(0, text, (size_t)(end + 1 - text)) &&
+           sscanf(text, "uuid %63s lineage %63s machine %63s", uuid, lineage, machine) == 3 &&
            mr_uuid_parse(uuid, &directory->uuid) == 0 &&
            mr_uuid_parse(lineage, &directory->lineage_uuid) == 0;
 }
 
-static int write_identity(struct mr_disk *disk, const char *path,
-                          const struct node_directory *directory, const char *machine,
-                          struct mr_error *error)
+/* Each file is replaced as a whole, one after the other: an error leaves at least one that is. */
+static int write_identity(struct mr_disk *disk, const struct node_directory *directory,
+                          const char *machine, struct mr_error *error)
 {
     char uuid[MR_UUID_TEXT_SIZE];
     char lineage[MR_UUID_TEXT_SIZE];
-    char text[256];
+    char text[320];
     int size;
+    int rc = 0;
 
     mr_uuid_format(&directory->uuid, uuid);
     mr_uuid_format(&directory->lineage_uuid, lineage);
     size = snprintf(text, sizeof text, "uuid %s\nlineage %s\nmachine %s\n", uuid, lineage, machine);
-    return mr_disk_write_file(disk, path, text, (size_t)size, error);
+    size += snprintf(text + size, sizeof text - (size_t)size, "crc %08x\n",
+                     (unsigned)mr_crc32c(0, text, (size_t)size));
+    for (int i = 0; i < IDENTITY_COPIES && rc == 0; i++) {
+        char *path = mr_asprintf("%s/%s", directory->path, identity_names[i]);
+        rc = path == NULL ? mr_fail(error, MR_ENOMEM, "identity")
+                          : mr_disk_write_file(disk, path, text, (size_t)size, error);
+        mr_free(path);
+    }
+    return rc;
+}
+
+/* 0 and the content; MR_ENOENT; MR_ECORRUPT; or what else kept it from being read. */
+static int read_identity(struct mr_disk *disk, const char *name, struct node_directory *directory,
+                         char *machine, struct mr_error *error)
+{
+    char *path = mr_asprintf("%s/%s", directory->path, name);
+    char *data = NULL;
+    size_t size = 0;
+    int rc = path == NULL ? mr_fail(error, MR_ENOMEM, "identity")
+                          : mr_disk_read_file(disk, path, NODE_FILE_SIZE_MAX, &data, &size, error);
+
+    if (rc == MR_ETOOLARGE || (rc == 0 && !parse_identity(data, directory, machine))) {
+        mr_error("an identity file is damaged", KV_STR("path", path));
+        rc = MR_ECORRUPT;
+    }
+    mr_free(data);
+    mr_free(path);
+    return rc;
 }
 
 static int load_identity(struct mr_disk *disk, struct mr_random *random,
                          struct node_directory *directory, struct mr_error *error)
 {
-    char *path = mr_asprintf("%s/identity", directory->path);
     char machine[MACHINE_ID_SIZE];
     char before[MACHINE_ID_SIZE] = "";
-    char *data = NULL;
-    size_t size = 0;
-    int rc;
+    char machine_found[MACHINE_ID_SIZE] = "";
+    bool is_found = false;
+    bool is_damaged = false;
+    bool is_incomplete = false;
 
-    if (path == NULL) {
-        return mr_fail(error, MR_ENOMEM, "identity");
-    }
     read_machine_id(disk, machine);
-    rc = mr_disk_read_file(disk, path, NODE_FILE_SIZE_MAX, &data, &size, error);
-    if (rc == 0 && parse_identity(data, directory, before)) {
-        directory->is_cloned = strcmp(machine, before) != 0;
-    } else if (rc == 0 || rc == MR_ENOENT) {
-        if (rc == 0) {
-            mr_error("the identity file is damaged: this node gets a new one",
-                     KV_STR("path", path));
+    for (int i = 0; i < IDENTITY_COPIES; i++) {
+        struct node_directory copy = *directory;
+        int rc = read_identity(disk, identity_names[i], &copy, machine_found, error);
+        if (rc != 0 && rc != MR_ENOENT && rc != MR_ECORRUPT) {
+            return rc;
         }
+        if (rc == 0 && !is_found) {
+            *directory = copy;
+            (void)snprintf(before, sizeof before, "%s", machine_found);
+        }
+        is_found = is_found || rc == 0;
+        is_damaged = is_damaged || rc == MR_ECORRUPT;
+        is_incomplete = is_incomplete || rc != 0;
+    }
+    directory->is_cloned = is_found ? strcmp(machine, before) != 0 : is_damaged;
+    if (!is_found) {
         directory->uuid = mr_uuid_random(random);
-        directory->is_cloned = rc == 0;
-        rc = 0;
-        before[0] = '\0';
     }
-    if (rc == 0 && strcmp(machine, before) != 0) {
+    if (!is_found || directory->is_cloned) {
         directory->lineage_uuid = mr_uuid_random(random);
-        rc = write_identity(disk, path, directory, machine, error);
     }
-    if (directory->is_cloned) {
+    if (!is_found && is_damaged) {
+        mr_error("this node gets a new identity: its sources read from the start again",
+                 KV_STR("path", directory->path));
+    } else if (directory->is_cloned) {
         mr_warn("the data directory comes from another machine: lineages to hubs begin anew",
                 KV_STR("path", directory->path));
     }
-    mr_free(data);
-    mr_free(path);
-    return rc;
+    return is_incomplete || directory->is_cloned ? write_identity(disk, directory, machine, error)
+                                                 : 0;
 }
 
 int node_directory_open(struct mr_disk *disk, struct mr_random *random, const char *path,
