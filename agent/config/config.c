@@ -424,7 +424,9 @@ static void check_addresses(struct load *load)
         const struct config_listen *item = &((const struct config_listen *)config->listen.items)[i];
         char path[64];
         (void)snprintf(path, sizeof path, "listen[%zu].address", i);
-        check_protection(load, &listen->items[i]->place, path, item);
+        if (item->address != NULL) { /* else it was missed already */
+            check_protection(load, &listen->items[i]->place, path, item);
+        }
         (void)snprintf(path, sizeof path, "listen[%zu].advertise", i);
         check_address(load, &listen->items[i]->place, path, item->advertise, 9092, true, "");
     }

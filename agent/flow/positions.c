@@ -372,7 +372,7 @@ void position_change_encode(const struct position_change *change, const struct m
     }
 }
 
-/* Reads what comes before the drops. *ret_source is NULL for another node's. */
+/* Reads what comes before the drops. An id with a NUL is none of ours. */
 static int take_preamble(struct cursor *cursor, const struct mr_uuid *node_uuid, char *source_id,
                          size_t source_id_size, bool *ret_is_ours)
 {
@@ -382,7 +382,8 @@ static int take_preamble(struct cursor *cursor, const struct mr_uuid *node_uuid,
     const uint8_t *bytes = take(cursor, sizeof uuid.bytes);
     const uint8_t *id = take_short(cursor, &size);
 
-    if (cursor->is_bad || version != POSITIONS_VERSION || size == 0 || size >= source_id_size) {
+    if (cursor->is_bad || version != POSITIONS_VERSION || size == 0 || size >= source_id_size ||
+        memchr(id, '\0', size) != NULL) {
         return MR_ECORRUPT;
     }
     memcpy(uuid.bytes, bytes, sizeof uuid.bytes);
@@ -566,7 +567,7 @@ static int take_source(struct positions *positions, struct cursor *cursor)
     struct position_source *source;
     struct position_view view;
 
-    if (cursor->is_bad || size == 0) {
+    if (cursor->is_bad || size == 0 || memchr(text, '\0', size) != NULL) {
         return MR_ECORRUPT;
     }
     memcpy(id, text, size);
