@@ -104,6 +104,36 @@ static const struct cli_command commands[] = {
      "  --yes                 delete: it forgets where the readers stand\n" CLI_TARGET_ANY_USAGE
      "  -o, --output json     instead of a table\n"
      "  --no-header           no line of titles\n"},
+    {"users", "list, create, delete users", cli_users,
+     "  millrace users\n"
+     "  millrace users create alice                asks for the password\n"
+     "  millrace users create edge-7 --password-file /etc/millrace/edge-7\n"
+     "  millrace users delete alice\n\n"
+     "  --password-file FILE  its first line; '-' or no terminal: the first line of standard "
+     "input\n"
+     "  --mechanism NAME      SCRAM-SHA-512 or SCRAM-SHA-256, may be given twice (default: both)\n"
+     "  --iterations N        4096 to 16384 (default 4096)\n"
+     "  -o, --output json     instead of a table\n"
+     "  --no-header           no line of titles\n" CLI_TARGET_ANY_USAGE},
+    {"acls", "list, add, remove rights", cli_acls,
+     "  millrace acls\n"
+     "  millrace acls add --allow alice --operation read --topic web. --prefixed\n"
+     "  millrace acls add --allow alice --operation read --group dashboards\n"
+     "  millrace acls add --deny 'User:*' --operation write --topic frozen\n"
+     "  millrace acls remove --allow alice --topic web. --prefixed\n\n"
+     "  --allow, --deny WHO    a user's name, or a principal such as User:alice; may be given "
+     "several\n"
+     "                         times. list: only of this one (--allow)\n"
+     "  --operation WORD       all (default of add), read, write, create, delete, alter, "
+     "describe,\n"
+     "                         describe-configs, alter-configs, cluster-action, "
+     "idempotent-write;\n"
+     "                         may be given several times\n"
+     "  --topic NAME, --group NAME, --transactional-id NAME, --cluster   with what\n"
+     "  --prefixed             everything whose name begins like this\n"
+     "  --host ADDRESS         only from there\n"
+     "  -o, --output json      instead of a table\n"
+     "  --no-header            no line of titles\n" CLI_TARGET_ANY_USAGE},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 

@@ -62,6 +62,7 @@ int cli_fail(const char *command, int exit_code, const char *format, ...)
 struct config *cli_load_config(const char *path);
 bool cli_is_json(const char *output); /* "-o json" */
 
+int cli_acls(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_consume(int argc, char **argv);
@@ -74,6 +75,7 @@ int cli_produce(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_sinks(int argc, char **argv);
 int cli_topics(int argc, char **argv);
+int cli_users(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
 #endif
