@@ -24,6 +24,16 @@ def read_topic(bootstrap, topic="web", offset="beginning"):
     return [int(line) for line in result.stdout.split()]
 
 
+def crc32c(data):
+    """CRC-32C (RFC 3720, appendix B.4), bit by bit."""
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
 class Pair:
     """A hub, an edge that forwards to it, and the file that the edge reads."""
 
@@ -175,10 +185,10 @@ def test_begins_a_new_lineage_on_another_machine(pair):
     pair.append(1000)
     pair.wait_arrived()
     pair.edge.stop()
-    identity = pair.edge.data / "identity"
-    text = identity.read_text(encoding="ascii").splitlines()
-    identity.write_text("\n".join(text[:2] + ["machine ffffffffffffffffffffffffffffffff"]) + "\n",
-                        encoding="ascii")
+    for identity in pair.edge.data.glob("identity*"):  # it is kept twice
+        lines = identity.read_text(encoding="ascii").splitlines()[:2]
+        text = "\n".join(lines + ["machine ffffffffffffffffffffffffffffffff"]) + "\n"
+        identity.write_text(f"{text}crc {crc32c(text.encode()):08x}\n", encoding="ascii")
     pair.append(1000)
     pair.edge.start(wait=False)
     pair.edge.wait_for_output("another node's copy")
@@ -187,11 +197,11 @@ def test_begins_a_new_lineage_on_another_machine(pair):
 
 def test_makes_dead_letters_of_what_the_hub_refuses(pair):
     """The hub's topic takes small batches only: most come in pieces, a long line not at all."""
-    pair.hub.config["topics"] = {"web": {"message_size": "2KiB"}}
+    pair.hub.config["topics"] = {"web": {"message_size": "16KiB"}}
     pair.append(100)
     pair.start()
     with open(pair.log, "a", encoding="ascii") as log:
-        log.write(random.randbytes(4000).hex() + "\n")  # stays large when it is compressed
+        log.write(random.randbytes(20000).hex() + "\n")  # stays large when it is compressed
     pair.count = 100
     pair.append(1)
     with open(pair.log, "a", encoding="ascii") as log:
