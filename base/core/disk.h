@@ -195,7 +195,8 @@ int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data,
 /* `mkdir -p`; each new name is fsynced into its parent. */
 int mr_disk_make_directories(struct mr_disk *disk, const char *path, mode_t mode,
                              struct mr_error *error);
-/* A directory and all in it (a symbolic link is removed, not followed). What cannot be removed is reported, the rest is gone. */
+/* A directory and all in it (a symbolic link is removed, not followed). What cannot be removed is
+ * reported, the rest is gone. */
 int mr_disk_remove_tree(struct mr_disk *disk, const char *path, struct mr_error *error);
 
 #endif

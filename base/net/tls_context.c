@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/core/disk.h"
@@ -406,9 +407,11 @@ static int set_peer_name(SSL *ssl, const struct mr_tls_config *config, const cha
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     bool is_ip = X509_VERIFY_PARAM_set1_ip_asc(param, server_name) == 1;
+    char sni[256]; /* OpenSSL's macro casts the const away: a copy of a name of 255 characters */
 
     ERR_clear_error();
-    if (!is_ip && SSL_set_tlsext_host_name(ssl, server_name) != 1) {
+    (void)snprintf(sni, sizeof sni, "%s", server_name);
+    if (!is_ip && SSL_set_tlsext_host_name(ssl, sni) != 1) {
         return MR_EINVAL;
     }
     if (config->skips_names || config->skips_verification) {

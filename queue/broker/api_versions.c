@@ -1,3 +1,4 @@
+/* ApiVersions: what the dispatch table serves, told in the version that the client speaks (KIP-511). */
 #include <string.h>
 
 #include "base/core/error.h"
