@@ -197,14 +197,12 @@ static struct node *node_adopt(struct client *client, const struct metadata_resp
                                const struct mr_address *address)
 {
     struct node *found = NULL;
-    size_t bootstraps = 0;
 
     mr_list_each(&client->nodes, link, next)
     {
         struct node *node = mr_container(link, struct node, link);
         bool is_same = !node->address.is_unix && strcmp(node->address.host, address->host) == 0 &&
                        node->address.port == address->port;
-        bootstraps += node->is_bootstrap;
         if (node->id < 0 && (found == NULL || is_same)) {
             if (is_same || (answer->brokers.count == 1 && client->config.bootstrap_count == 1)) {
                 found = node;
