@@ -2,12 +2,14 @@
  *
  * This file is the plugin: options, opening, closing. What happens to a partition is
  * sinks/peer/lane.c, what is decided about it sinks/peer/lineage.c. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/net/tls.h"
 #include "sinks/peer/peer_internal.h"
 
 enum {
@@ -45,6 +47,36 @@ static const char *check_prefix(const void *value)
                : NULL;
 }
 
+static const char *const mechanism_words[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL};
+
+static_assert(CLIENT_SASL_PLAIN == 1 && CLIENT_SASL_SCRAM_SHA_256 == 2 &&
+                  CLIENT_SASL_SCRAM_SHA_512 == 3,
+              "a word's place is one less");
+
+static const struct mr_option tls_options[] = {
+    {"enabled", MR_OPT_BOOL, offsetof(struct peer_tls, is_on),
+     .help = "TLS to the hubs, whose certificates are verified, names included."},
+    {"ca", MR_OPT_STRING, offsetof(struct peer_tls, ca), .example = "/etc/millrace/ca.pem",
+     .help = "PEM file of the authorities that are trusted; the system's unless written."},
+    {"cert", MR_OPT_STRING, offsetof(struct peer_tls, cert), .example = "/etc/millrace/cert.pem",
+     .help = "PEM file of this node's certificate, for hubs that want one."},
+    {"key", MR_OPT_STRING, offsetof(struct peer_tls, key), .example = "/etc/millrace/key.pem",
+     .help = "PEM file of its key."},
+    {"crl", MR_OPT_STRING, offsetof(struct peer_tls, crl),
+     .help = "PEM file of revocation lists; needs ca."},
+    {"server_name", MR_OPT_STRING, offsetof(struct peer_tls, server_name),
+     .help = "The name that must be in the certificates, where it is not the host's."},
+    {0}};
+
+static const struct mr_option sasl_options[] = {
+    {"mechanism", MR_OPT_ENUM, offsetof(struct peer_sasl, mechanism), .words = mechanism_words,
+     .fallback = "SCRAM-SHA-512", .help = "How to show who this node is. PLAIN needs TLS."},
+    {"user", MR_OPT_STRING, offsetof(struct peer_sasl, user), .example = "edge-7",
+     .help = "Unless written nothing is shown."},
+    {"password", MR_OPT_SECRET, offsetof(struct peer_sasl, password),
+     .example = "${file:/etc/millrace/edge-7}", .help = "The user's password."},
+    {0}};
+
 static const struct mr_option peer_options[] = {
     {"nodes", MR_OPT_STRING_LIST, offsetof(struct peer_options, nodes), .is_required = true,
      .example = "[hub-1, \"hub-2:9092\"]", .check = check_nodes,
@@ -64,6 +96,10 @@ static const struct mr_option peer_options[] = {
      .help = "A hub that does not answer for so long is left, and asked anew."},
     {"connect_timeout", MR_OPT_DURATION, offsetof(struct peer_options, connect_timeout_ms),
      .fallback = "10s", .min = 100, .max = 600000, .help = "For making a connection to a hub."},
+    {"tls", MR_OPT_TABLE, offsetof(struct peer_options, tls), .children = tls_options,
+     .help = "Encryption on the way to the hubs."},
+    {"sasl", MR_OPT_TABLE, offsetof(struct peer_options, sasl), .children = sasl_options,
+     .help = "Who this node is to the hubs."},
     {0}};
 
 static const struct mr_metric_def peer_metrics[PEER_METRIC_COUNT] = {
@@ -91,6 +127,45 @@ static void on_close_timer(struct mr_timer *timer);
 
 /* ---- opening ---- */
 
+static bool all_are_local(const struct mr_string_list *nodes)
+{
+    for (size_t i = 0; i < nodes->count; i++) {
+        if (strncmp(nodes->items[i], "unix:", 5) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int open_tls(struct peer *peer, struct mr_error *error)
+{
+    const struct peer_tls *tls = &peer->options->tls;
+    const struct peer_sasl *sasl = &peer->options->sasl;
+    bool is_on = tls->is_on || tls->ca != NULL || tls->cert != NULL;
+    struct mr_tls_config config = {.name = peer->sink.host->sink_id,
+                                   .disk = peer->sink.host->disk,
+                                   .cert = tls->cert,
+                                   .key = tls->key,
+                                   .ca = tls->ca,
+                                   .crl = tls->crl};
+    int rc;
+
+    if ((sasl->user == NULL) != (sasl->password == NULL)) {
+        return mr_fail_text(error, MR_ECONFIG, "sasl.user and sasl.password belong together");
+    }
+    if (sasl->user != NULL && sasl->mechanism + 1 == CLIENT_SASL_PLAIN && !is_on &&
+        !all_are_local(&peer->options->nodes)) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "sasl: PLAIN sends the password as it is: set tls, or take "
+                            "SCRAM-SHA-512");
+    }
+    if (!is_on) {
+        return 0;
+    }
+    rc = mr_tls_context_new(&config, peer->sink.host->metrics, &peer->tls, error);
+    return rc != 0 ? mr_error_context(error, "tls") : 0;
+}
+
 static int open_client(struct peer *peer, struct mr_error *error)
 {
     const struct mr_string_list *nodes = &peer->options->nodes;
@@ -111,8 +186,15 @@ static int open_client(struct peer *peer, struct mr_error *error)
                                        .client_id = client_id,
                                        .bootstrap = addresses,
                                        .bootstrap_count = nodes->count,
+                                       .tls = peer->tls,
+                                       .tls_server_name = peer->options->tls.server_name,
                                        .request_timeout_ms = peer->options->request_timeout_ms,
                                        .connect_timeout_ms = peer->options->connect_timeout_ms};
+        if (peer->options->sasl.user != NULL) {
+            config.sasl_mechanism = (enum client_sasl_mechanism)(peer->options->sasl.mechanism + 1);
+            config.sasl_user = peer->options->sasl.user;
+            config.sasl_password = peer->options->sasl.password;
+        }
         rc = client_new(&config, &peer->client, error);
     }
     mr_free(addresses);
@@ -145,7 +227,14 @@ static int peer_open(struct sink *sink, struct mr_error *error)
     mr_task_init(&peer->close_task, sink->host->loop, on_close_task, peer);
     mr_timer_init(&peer->close_timer, sink->host->loop, on_close_timer, peer);
     describe_nodes(peer);
-    rc = open_client(peer, error);
+    rc = open_tls(peer, error);
+    if (rc == 0) {
+        rc = open_client(peer, error);
+    }
+    if (rc != 0) {
+        mr_tls_context_free(peer->tls);
+        peer->tls = NULL;
+    }
     if (rc == 0) {
         peer->metrics = mr_metric_set_new(sink->host->metrics, peer_metrics, PEER_METRIC_COUNT,
                                           (const char *const[]){sink->host->sink_id}, 1);
@@ -207,6 +296,8 @@ static void finish_close(struct peer *peer)
     mr_task_cancel(&peer->close_task);
     mr_metric_set_free(peer->metrics);
     peer->metrics = NULL;
+    mr_tls_context_free(peer->tls);
+    peer->tls = NULL;
     closed(owner);
 }
 

@@ -66,6 +66,7 @@ static void client_free(struct client *client)
     mr_task_cancel(&client->close_task);
     mr_free(client->client_id);
     mr_free(client->tls_server_name);
+    sasl_config_free(client->sasl);
     mr_free(client);
 }
 
@@ -107,7 +108,7 @@ int client_new(const struct client_config *config, struct client **ret_client,
     if (config->tls_server_name != NULL) {
         client->tls_server_name = mr_strdup(config->tls_server_name);
     }
-    if (client->client_id == NULL ||
+    if (sasl_config_new(config, &client->sasl) != 0 || client->client_id == NULL ||
         (config->tls_server_name != NULL && client->tls_server_name == NULL) ||
         add_bootstrap(client) != 0) {
         metadata_done(client);

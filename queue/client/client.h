@@ -33,6 +33,13 @@ struct mr_metrics;
 struct mr_tls_context;
 struct node;
 
+enum client_sasl_mechanism {
+    CLIENT_SASL_NONE,
+    CLIENT_SASL_PLAIN,
+    CLIENT_SASL_SCRAM_SHA_256,
+    CLIENT_SASL_SCRAM_SHA_512
+};
+
 /* Zeros mean the values that are given. */
 struct client_config {
     struct mr_loop *loop;
@@ -42,10 +49,13 @@ struct client_config {
     const char *client_id;              /* "millrace" */
     const struct mr_address *bootstrap; /* copied; at least one */
     size_t bootstrap_count;
-    struct mr_tls_context *tls;   /* NULL: plain; outlives the client */
-    const char *tls_server_name;  /* NULL: the host; copied */
-    int64_t request_timeout_ms;   /* from client_send to the answer: 30 s */
-    int64_t connect_timeout_ms;   /* 10 s */
+    struct mr_tls_context *tls;                /* NULL: plain; outlives the client */
+    const char *tls_server_name;               /* NULL: the host; copied */
+    enum client_sasl_mechanism sasl_mechanism; /* NONE: nobody asks who we are */
+    const char *sasl_user;                     /* copied */
+    const char *sasl_password;                 /* copied; wiped at the end */
+    int64_t request_timeout_ms;                /* from client_send to the answer: 30 s */
+    int64_t connect_timeout_ms;                /* 10 s */
     int64_t backoff_ms_min;       /* between attempts at one node: 50 ms, doubled up to */
     int64_t backoff_ms_max;       /* 1 s; half of it is chance */
     int64_t metadata_age_ms_max;  /* 5 min */

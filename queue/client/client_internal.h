@@ -18,6 +18,9 @@ enum client_metric {
 
 enum node_state { NODE_IDLE, NODE_CONNECTING, NODE_NEGOTIATING, NODE_READY, NODE_BACKOFF };
 
+struct sasl_config;
+struct sasl_talk;
+
 struct node_versions {
     int16_t min;
     int16_t max; /* below min: not served */
@@ -44,6 +47,10 @@ struct node {
     struct client_request hello;
     int hello_rc; /* why the node cannot be spoken to, found while reading its answer */
     struct api_versions_request hello_message;
+    char hello_reason[256]; /* words for hello_rc, or "" */
+    struct sasl_talk *talk; /* while we show who we are */
+    struct mr_timer renew_timer;
+    bool is_renewing; /* the connection was ready before, and keeps its session */
     struct mr_bytes in;
     size_t in_start; /* bytes before it are parsed */
 };
@@ -68,6 +75,7 @@ struct client {
     struct client_config config;
     char *client_id;
     char *tls_server_name;
+    struct sasl_config *sasl; /* NULL: none */
     struct mr_link nodes;
     struct mr_link parked; /* requests that wait for a refresh or a coordinator */
     struct metadata metadata;
@@ -96,6 +104,10 @@ void node_free(struct node *node, int rc);
 int node_submit(struct node *node, struct client_request *request);
 bool node_is(const struct node *node, enum node_state state);
 void node_break(struct node *node, int rc, const char *reason);
+/* Asks something of its own, before requests may go out; by node->hello. 0 or a negative rc. */
+int node_ask(struct node *node, int16_t key, const void *message, int version, client_done_cb done);
+/* Requests may go out. */
+void node_authenticated(struct node *node);
 struct node *node_find(const struct client *client, int32_t id);
 
 /* frame.c */
@@ -104,6 +116,15 @@ int frame_send(struct node *node, struct client_request *request, int version);
 void frame_release(struct client_request *request);
 /* Reads what is there and finishes requests; 0, or a negative rc: the connection is broken. */
 int frame_receive(struct node *node);
+
+/* sasl.c */
+int sasl_config_new(const struct client_config *config, struct sasl_config **ret_config);
+void sasl_config_free(struct sasl_config *config); /* NULL is fine */
+void sasl_init(struct node *node);
+/* Begins to show who we are; ends in node_authenticated, or with node->hello_rc or node_break. */
+int sasl_begin(struct node *node);
+/* The connection goes. */
+void sasl_end(struct node *node);
 
 /* metadata.c */
 void metadata_init(struct client *client);

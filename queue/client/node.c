@@ -22,7 +22,7 @@ static const uint32_t state_moves[] = {
     [NODE_IDLE] = MR_TO(NODE_CONNECTING),
     [NODE_CONNECTING] = MR_TO(NODE_NEGOTIATING) | MR_TO(NODE_BACKOFF),
     [NODE_NEGOTIATING] = MR_TO(NODE_READY) | MR_TO(NODE_BACKOFF),
-    [NODE_READY] = MR_TO(NODE_BACKOFF),
+    [NODE_READY] = MR_TO(NODE_NEGOTIATING) | MR_TO(NODE_BACKOFF), /* a session is renewed */
     [NODE_BACKOFF] = MR_TO(NODE_IDLE),
 };
 static const struct mr_state_table node_states = {"client node", state_names, state_moves, 5};
@@ -47,6 +47,7 @@ struct node *node_new(struct client *client, int32_t id, const struct mr_address
     node->address = *address;
     mr_machine_init(&node->machine, &node_states, NODE_IDLE);
     mr_timer_init(&node->backoff_timer, client->config.loop, on_backoff, node);
+    sasl_init(node);
     mr_list_init(&node->waiting);
     mr_list_init(&node->in_flight);
     mr_bytes_init(&node->in);
@@ -69,6 +70,8 @@ static void take_requests(struct node *node, struct mr_link *list)
 
 static void disconnect(struct node *node)
 {
+    sasl_end(node);
+    node->is_renewing = false;
     if (node->connect != NULL) {
         mr_connect_cancel(node->connect);
         node->connect = NULL;
@@ -174,7 +177,8 @@ static void on_backoff(struct mr_timer *timer)
 /* What an end or error of the stream means to a request that waits for its answer. */
 static int broken_code(int rc)
 {
-    return rc == MR_EPROTOCOL || rc == MR_ETOOLARGE || rc == MR_ENOMEM || rc == MR_EUNSUPPORTED
+    return rc == MR_EPROTOCOL || rc == MR_ETOOLARGE || rc == MR_ENOMEM || rc == MR_EUNSUPPORTED ||
+                   rc == MR_EAUTH
                ? rc
                : MR_ENETWORK;
 }
@@ -187,7 +191,9 @@ static void on_readable(struct mr_stream *stream, void *owner)
     (void)stream;
     if (rc != 0 && node->stream != NULL) {
         node_break(node, broken_code(rc),
-                   rc == MR_EOF ? "the node closed the connection" : mr_code_text(rc));
+                   node->hello_rc != 0 && node->hello_reason[0] != '\0' ? node->hello_reason
+                   : rc == MR_EOF ? "the node closed the connection"
+                                  : mr_code_text(rc));
     }
 }
 
@@ -230,7 +236,7 @@ static int node_transmit(struct node *node, struct client_request *request)
 int node_submit(struct node *node, struct client_request *request)
 {
     if (request->session != 0 &&
-        (request->session != node->session || !node_is(node, NODE_READY))) {
+        (request->session != node->session || (!node_is(node, NODE_READY) && !node->is_renewing))) {
         return MR_ENETWORK;
     }
     request->at = node;
@@ -273,24 +279,21 @@ static void on_hello(struct client_request *request, int rc, const void *respons
 
 static void on_hello_timeout(struct mr_timer *timer)
 {
-    node_break(timer->owner, MR_ETIMEDOUT, "no answer to ApiVersions in time");
+    node_break(timer->owner, MR_ETIMEDOUT, "no answer in time while connecting");
 }
 
-static int node_hello(struct node *node, int version)
+int node_ask(struct node *node, int16_t key, const void *message, int version, client_done_cb done)
 {
     struct client_request *hello = &node->hello;
     int rc;
 
-    *hello = (struct client_request){.key = WIRE_API_API_VERSIONS,
-                                     .message = &node->hello_message,
-                                     .done = on_hello,
+    *hello = (struct client_request){.key = key,
+                                     .message = message,
+                                     .done = done,
                                      .owner = node,
                                      .client = node->client,
                                      .at = node};
-    node->hello_message = (struct api_versions_request){
-        .client_software_name = wire_text("millrace"),
-        .client_software_version = wire_text(MR_VERSION),
-    };
+    node->hello_reason[0] = '\0';
     mr_timer_init(&hello->timer, node->client->config.loop, on_hello_timeout, node);
     node->hello_rc = 0;
     rc = mr_timer_start(&hello->timer, node->client->config.connect_timeout_ms);
@@ -303,6 +306,15 @@ static int node_hello(struct node *node, int version)
         mr_timer_stop(&hello->timer);
     }
     return rc;
+}
+
+static int node_hello(struct node *node, int version)
+{
+    node->hello_message = (struct api_versions_request){
+        .client_software_name = wire_text("millrace"),
+        .client_software_version = wire_text(MR_VERSION),
+    };
+    return node_ask(node, WIRE_API_API_VERSIONS, &node->hello_message, version, on_hello);
 }
 
 static void take_versions(struct node *node, const struct api_versions_response *answer)
@@ -338,10 +350,22 @@ static void on_hello(struct client_request *request, int rc, const void *respons
         node->hello_rc = MR_EUNSUPPORTED;
         return;
     }
+    if (node->client->sasl != NULL) {
+        node->hello_rc = sasl_begin(node);
+    } else {
+        node_authenticated(node);
+    }
+}
+
+void node_authenticated(struct node *node)
+{
     mr_state_move(&node->machine, NODE_READY, NULL);
-    node->session = ++node->client->last_session;
-    node->failures = 0;
-    node->client->error[0] = '\0';
+    if (!node->is_renewing) {
+        node->session = ++node->client->last_session;
+        node->failures = 0;
+        node->client->error[0] = '\0';
+    }
+    node->is_renewing = node->client->sasl != NULL; /* from now on, whenever it happens again */
     send_waiting(node);
 }
 

@@ -20,6 +20,21 @@ enum {
     PEER_REASON_SIZE = 320,
 };
 
+struct peer_tls {
+    bool is_on;
+    const char *ca;
+    const char *cert;
+    const char *key;
+    const char *crl;
+    const char *server_name;
+};
+
+struct peer_sasl {
+    int mechanism; /* place in the words, which are those of enum client_sasl_mechanism but NONE */
+    const char *user;
+    const char *password;
+};
+
 struct peer_options {
     struct mr_string_list nodes;
     int acks; /* place in the words: all, leader */
@@ -28,6 +43,8 @@ struct peer_options {
     int64_t partitions; /* of topics that are created; 0: as the hub likes */
     int64_t request_timeout_ms;
     int64_t connect_timeout_ms;
+    struct peer_tls tls;
+    struct peer_sasl sasl;
 };
 
 enum peer_metric {
@@ -46,6 +63,7 @@ struct peer {
     struct sink sink;
     const struct peer_options *options;
     struct client *client;
+    struct mr_tls_context *tls; /* NULL: plain */
     struct mr_metric_set *metrics;
     struct mr_link lanes;
     struct mr_link homeless; /* writes that there was no memory to make a lane for: given back */
