@@ -213,6 +213,10 @@ static void produce_partition(struct produce *produce, const struct image_topic 
         return;
     }
     if (check_batch(produce, topic, &in->records, out) == KAFKA_NONE) {
+        if (partition->log_rc == 0) {
+            /* A failure stays in the partition, for the append to name. */
+            (void)replicas_need(produce->request->broker->replicas, partition, NULL);
+        }
         start_append(part, partition, &in->records);
     }
 }

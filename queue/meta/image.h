@@ -16,7 +16,7 @@
 
 enum {
     TOPIC_NAME_SIZE_MAX = 249,      /* as Kafka's: a directory name with "-<partition>" behind it */
-    TOPIC_PARTITIONS_MAX = 100000,  /* of one topic */
+    TOPIC_PARTITIONS_MAX = 10000,   /* of one topic */
     IMAGE_PARTITIONS_MAX = 1000000, /* of all */
 };
 

@@ -14,6 +14,7 @@
 enum {
     RETAIN_INTERVAL_MS = 5000,
     RETAIN_PER_TURN = 128, /* partitions looked at before others get their turn */
+    OPEN_PER_TURN = 2,     /* new partitions: each costs several fsyncs */
 };
 
 struct replica_topic {
@@ -22,6 +23,8 @@ struct replica_topic {
     struct partition **partitions;
     size_t capacity;
     int32_t count;
+    struct mr_link opening_link; /* linked while some are still to be opened */
+    int32_t opened_count;        /* those before this one have been tried */
 };
 
 struct replicas {
@@ -33,6 +36,8 @@ struct replicas {
     struct mr_link topics;
     struct meta_listener listener;
     struct mr_link space_waiters;
+    struct mr_link opening; /* replica_topic: opening_link */
+    struct mr_task open_task;
     struct mr_timer retain_timer;
     struct mr_link *retain_topic; /* where the walk goes on; NULL: from the start */
     int32_t retain_index;
@@ -73,10 +78,49 @@ static bool has_directory(struct replicas *replicas, const struct partition *par
     return there;
 }
 
+/* A log that cannot be opened is said, served as an error, and tried again by retention. */
+static void open_partition(struct replicas *replicas, const struct image_topic *topic,
+                           struct partition *partition)
+{
+    struct mr_error error = {0};
+
+    if (partition->log != NULL || (topic_is_lazy(topic) && !has_directory(replicas, partition))) {
+        return;
+    }
+    if (open_log(replicas, topic, partition, &error) != 0) {
+        mr_error("partition is offline", KV_STR("reason", error.text));
+    }
+}
+
+static void open_next(struct replicas *replicas, struct replica_topic *replica)
+{
+    if (replica->opened_count < replica->count) {
+        open_partition(replicas, replica->topic, replica->partitions[replica->opened_count]);
+        replica->opened_count += 1;
+    }
+    if (replica->opened_count == replica->count) {
+        mr_list_remove(&replica->opening_link);
+    }
+}
+
+/* The directories of a topic of a thousand partitions take seconds to make: a few in each turn, so
+ * that everyone else is served meanwhile. Who needs one at once opens it (replicas_need). */
+static void on_open(struct mr_task *task)
+{
+    struct replicas *replicas = task->owner;
+
+    for (int i = 0; i < OPEN_PER_TURN && !mr_list_is_empty(&replicas->opening); i++) {
+        open_next(replicas,
+                  mr_container(replicas->opening.next, struct replica_topic, opening_link));
+    }
+    if (!mr_list_is_empty(&replicas->opening)) {
+        mr_task_post(task);
+    }
+}
+
 static int add_partition(struct replicas *replicas, struct replica_topic *replica,
                          const struct image_topic *topic)
 {
-    struct mr_error error = {0};
     struct partition *partition;
     int rc;
 
@@ -86,25 +130,30 @@ static int add_partition(struct replicas *replicas, struct replica_topic *replic
     }
     rc = partition_new(replicas->env.loop, topic->name, &topic->id, replica->count, topic->is_local,
                        &partition);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        replica->partitions[replica->count++] = partition;
     }
-    replica->partitions[replica->count++] = partition;
-    if (topic_is_lazy(topic) && !has_directory(replicas, partition)) {
-        return 0;
-    }
-    if (open_log(replicas, topic, partition, &error) != 0) {
-        mr_error("partition is offline", KV_STR("reason", error.text));
-    }
-    return 0;
+    return rc;
 }
 
 static int grow_topic(struct replicas *replicas, const struct image_topic *topic)
 {
+    struct replica_topic *replica = topic->replica;
     int rc = 0;
 
-    while (rc == 0 && topic->replica->count < topic->partition_count) {
-        rc = add_partition(replicas, topic->replica, topic);
+    while (rc == 0 && replica->count < topic->partition_count) {
+        rc = add_partition(replicas, replica, topic);
+    }
+    if (replica->opened_count < replica->count && !mr_link_is_linked(&replica->opening_link)) {
+        mr_list_append(&replicas->opening, &replica->opening_link);
+    }
+    /* Where nobody is served yet, or the node's own sources wait for it, it is done at once. */
+    while ((!replicas->is_started || topic->is_local) &&
+           mr_link_is_linked(&replica->opening_link)) {
+        open_next(replicas, replica);
+    }
+    if (mr_link_is_linked(&replica->opening_link)) {
+        mr_task_post(&replicas->open_task);
     }
     return rc;
 }
@@ -156,6 +205,7 @@ static void on_topic_changed(struct meta_listener *listener, struct image_topic 
 static void replicas_free(struct replicas *replicas)
 {
     mr_timer_stop(&replicas->retain_timer);
+    mr_task_cancel(&replicas->open_task);
     mr_free(replicas->data_directory);
     mr_free(replicas);
 }
@@ -219,6 +269,7 @@ static void end_topic(struct replicas *replicas, struct replica_topic *replica, 
         replicas->retain_topic = NULL;
     }
     mr_list_remove(&replica->link);
+    mr_list_remove(&replica->opening_link);
     for (int32_t i = 0; i < replica->count; i++) {
         end_partition(replicas, replica->partitions[i], is_delete);
     }
@@ -242,6 +293,7 @@ void replicas_close(struct replicas *replicas, void (*done)(void *owner), void *
     replicas->close_owner = owner;
     meta_unlisten(&replicas->listener);
     mr_timer_stop(&replicas->retain_timer);
+    mr_task_cancel(&replicas->open_task);
     replicas->logs_closing += 1; /* so that the end comes once, below */
     while (!mr_list_is_empty(&replicas->topics)) {
         struct replica_topic *replica =
@@ -333,6 +385,8 @@ int replicas_new(const struct replicas_config *config, struct meta *meta,
     replicas->keep_ms = config->keep_ms;
     mr_list_init(&replicas->topics);
     mr_list_init(&replicas->space_waiters);
+    mr_list_init(&replicas->opening);
+    mr_task_init(&replicas->open_task, replicas->env.loop, on_open, replicas);
     replicas->listener.on_topic_added = on_topic_added;
     replicas->listener.on_topic_changed = on_topic_changed;
     replicas->listener.on_topic_removed = on_topic_removed;

@@ -45,7 +45,8 @@ void replicas_close(struct replicas *replicas, void (*done)(void *owner), void *
 
 /* NULL: there is no such partition. */
 struct partition *replicas_partition(const struct image_topic *topic, int32_t index);
-/* The same, with a log: those of __consumer_offsets are made when first needed. */
+/* Opens its log if that has not been done: those of __consumer_offsets are made when first needed,
+ * those of a new topic a few in each turn. */
 int replicas_need(struct replicas *replicas, struct partition *partition, struct mr_error *error);
 
 /* Room came back after an append was refused with MR_EFULL. */

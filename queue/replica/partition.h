@@ -58,7 +58,7 @@ struct partition {
     bool is_local;
     bool is_deleted;
     bool is_epoch_begun; /* the epoch is in the epoch file */
-    struct log *log;     /* NULL: never needed yet (lazy), or it could not be opened */
+    struct log *log;     /* NULL: not needed yet, or it could not be opened */
     int log_rc;          /* why not */
     int32_t leader_epoch;
     int64_t high_watermark;
