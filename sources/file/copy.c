@@ -64,7 +64,7 @@ static bool could_be_copy(struct tail *tail, struct tail *model)
     size_t head = (size_t)(end < HEAD_SIZE_MAX ? end : HEAD_SIZE_MAX);
     size_t last = (size_t)(end < TAIL_SIZE_MAX ? end : TAIL_SIZE_MAX);
 
-    if (tail->fd < 0 || end <= 0) {
+    if (end <= 0 || reader_open(tail) != 0) {
         return false;
     }
     if (end >= position->offset) {
@@ -280,7 +280,7 @@ void copy_tick(struct file_source *fs)
             is_related(tail->path == NULL ? tail->origin : tail->path, tail->model->path)) {
             hold = HOLD_RELATED_MS;
         }
-        if (tail->fd >= 0 && mr_disk_fstat(fs->disk, tail->fd, &stat) == 0 &&
+        if (reader_open(tail) == 0 && mr_disk_fstat(fs->disk, tail->fd, &stat) == 0 &&
             stat.size_bytes != tail->size_bytes) {
             tail->size_bytes = stat.size_bytes;
             tail->changed_ms = now;

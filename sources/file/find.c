@@ -257,6 +257,37 @@ static void on_position(void *owner, const void *key, size_t key_size, const voi
     }
 }
 
+/* Where old files are skipped, a later start must know that it is one, also when there was no file.
+ */
+static void remember_start(struct file_source *fs)
+{
+    struct position position;
+    struct tail *marker;
+
+    position_init(&position);
+    position.flags = POSITION_FIRST_START;
+    marker = tail_new(fs, "", 0, &position); /* its key: zeroes */
+    if (marker != NULL) {
+        (void)file_offer_position(marker);
+    }
+}
+
+/* Handles of files that rest are given back; they are opened again when they change. */
+static void close_idle(struct file_source *fs)
+{
+    int64_t now = mr_loop_now_ms(fs->host->loop);
+
+    mr_list_each(&fs->open, link, next)
+    {
+        struct tail *tail = mr_container(link, struct tail, open_link);
+
+        if (fs->options->close_idle_ms > 0 && tail_state(tail) == TAIL_IDLE && !tail->is_detached &&
+            tail->flush_at_ms == 0 && now - tail->changed_ms > fs->options->close_idle_ms) {
+            reader_close(tail);
+        }
+    }
+}
+
 void find_restore(struct file_source *fs)
 {
     fs->is_first_start = true;
@@ -367,6 +398,8 @@ struct tail *find_admit(struct file_source *fs, const char *path, const char *or
         return NULL;
     }
     fs->host->random->fill(fs->host->random, tail->key, sizeof tail->key);
+    /* What was there together before anything was read is nobody's copy. */
+    tail->is_released = fs->is_first_start && !fs->has_started;
     tail->start_at_end =
         fs->is_first_start && !fs->has_started && fs->options->start_at == START_END;
     find_bind(tail, path, stat);
@@ -511,7 +544,7 @@ static void forget_old(struct file_source *fs)
         int64_t limit = tail->is_deleted ? FORGET_DELETED_MS : FORGET_MISSING_MS;
 
         if (tail_state(tail) == TAIL_MISSING && tail->under_way == 0 &&
-            now - tail->changed_ms > limit) {
+            (tail->position.flags & POSITION_FIRST_START) == 0 && now - tail->changed_ms > limit) {
             fs->host->ops->position_forget(fs->host, tail->key, sizeof tail->key);
             tail_free(tail);
         }
@@ -566,6 +599,10 @@ void find_apply_walk(struct file_source *fs, struct walk *walk)
         }
     }
     forget_old(fs);
+    close_idle(fs);
+    if (!fs->has_started && fs->is_first_start && fs->options->start_at == START_END) {
+        remember_start(fs);
+    }
 }
 
 /* ---- the tick: what no event tells ---- */

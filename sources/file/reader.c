@@ -44,7 +44,8 @@ static void make_room(struct file_source *fs)
         {
             struct tail *tail = mr_container(link, struct tail, open_link);
 
-            if (tail_state(tail) == TAIL_IDLE && !tail->is_detached) {
+            if ((tail_state(tail) == TAIL_IDLE || tail_state(tail) == TAIL_HELD) &&
+                !tail->is_detached) {
                 victim = tail;
                 break;
             }

@@ -310,3 +310,47 @@ TEST(file_tail, finds_directories_that_appear_later)
     CHECK_STR(texts(f), "1|2|");
     file_fixture_free(f);
 }
+
+TEST(file_tail, knows_its_first_start_also_without_files)
+{
+    struct file_fixture *f = file_fixture_new("*.log", NULL);
+
+    f->options->start_at = START_END;
+    file_fixture_start(f);
+    fake_source_pass_ms(f->fake, 200);
+    fake_source_stop(f->fake);
+    put("a.log", "1\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 1);
+    file_fixture_free(f);
+}
+
+/* P30: few handles for many idle files, and a closed one is read on when it grows. */
+TEST(file_tail, closes_idle_files_and_reads_on_in_them)
+{
+    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    struct file_source *fs;
+
+    f->options->open_files_max = 4;
+    f->options->close_idle_ms = 1000;
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "%d.log", i);
+        put(name, "1\n");
+    }
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 50);
+    fs = (struct file_source *)f->fake->source;
+    CHECK_LE(fs->open_count, 4);
+    fake_source_pass_ms(f->fake, 65000);
+    CHECK_EQ(fs->open_count, 0);
+    append("7.log", "2\n");
+    move("7.log", "7.log.old");
+    fake_source_until_events(f->fake, 51);
+    append("8.log", "2\n");
+    fake_source_until_events(f->fake, 52);
+    fake_source_pass_ms(f->fake, 3000);
+    CHECK_EQ(f->fake->event_count, 52);
+    file_fixture_free(f);
+}
