@@ -115,10 +115,8 @@ static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, stru
     }
     while (at < from->position.offset) {
         struct source_span spans[64];
-        int64_t left = from->position.offset - at;
-        size_t want = left < (int64_t)scratch->buf.capacity_bytes ? (size_t)left
-                                                                  : scratch->buf.capacity_bytes;
-        ssize_t got = mr_disk_pread(tail->fs->disk, from->fd, scratch->buf.data, want, at);
+        ssize_t got = mr_disk_pread(tail->fs->disk, from->fd, scratch->buf.data,
+                                    scratch->buf.capacity_bytes, at);
         size_t taken;
         size_t count;
 
@@ -129,6 +127,9 @@ static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, stru
         for (size_t i = 0; i < count; i++) {
             uint32_t lanes = 0;
 
+            if (at + spans[i].offset >= from->position.offset) {
+                break;
+            }
             for (int lane = 0; lane < LANES; lane++) {
                 bool is_wanted = at + spans[i].offset >= tail->position.inherited_start[lane];
 

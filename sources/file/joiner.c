@@ -26,8 +26,14 @@ struct lane {
     size_t line_count;  /* whole lines in the text */
     int64_t timestamp_ms;
     int64_t line_timestamp_ms;
-    bool in_line;   /* a line has begun and is not whole */
-    bool continues; /* a first part of this event went out */
+    bool in_line;        /* a line has begun and is not whole */
+    bool continues;      /* a first part of this event went out */
+    bool is_cut;         /* of the line at line_begin too */
+    bool starts_cut;     /* the text begins inside of a line */
+    int64_t piece_start; /* the last piece in the text: where it begins in the file, */
+    size_t piece_size;   /* how much of it is in the text, */
+    uint32_t piece_skip; /* and how much of it is not */
+    int64_t piece_timestamp_ms;
 };
 
 struct joiner {
@@ -79,6 +85,8 @@ void joiner_import(struct joiner *joiner, const struct lane_position lanes[LANES
         lane->start = lanes[i].pending_start;
         lane->skip = lanes[i].pending_skip;
         lane->continues = (lanes[i].flags & LANE_CONTINUES) != 0;
+        lane->is_cut = (lanes[i].flags & LANE_IN_LINE) != 0;
+        lane->starts_cut = lane->is_cut;
     }
 }
 
@@ -89,7 +97,8 @@ void joiner_export(const struct joiner *joiner, struct lane_position lanes[LANES
 
         lanes[i].pending_start = lane->start;
         lanes[i].pending_skip = lane->start < 0 ? 0 : lane->skip;
-        lanes[i].flags = lane->continues ? LANE_CONTINUES : 0;
+        lanes[i].flags =
+            (lane->continues ? LANE_CONTINUES : 0) | (lane->starts_cut ? LANE_IN_LINE : 0);
     }
 }
 
@@ -173,6 +182,9 @@ static void lane_clear(struct lane *lane)
     lane->start = -1;
     lane->skip = 0;
     lane->in_line = false;
+    lane->is_cut = false;
+    lane->starts_cut = false;
+    lane->piece_size = 0;
 }
 
 /* Sends the whole lines of the text; the unfinished one stays. `is_end`: the event is complete. */
@@ -194,14 +206,16 @@ static void emit_lines(struct joiner *joiner, int place, bool is_end, joiner_emi
     lane->line_count = 0;
     lane->timestamp_ms = lane->line_timestamp_ms;
     lane->skip = 0;
+    lane->starts_cut = false;
     lane->start = lane->in_line ? lane->line_start : -1;
 }
 
-/* The text holds one unfinished line of more than the bound: sends parts of it until it fits.
- * `consumed` is how many bytes of the current line's content precede the text's end, `total` all of
- * its last piece: they say where the rest begins. */
+/* The text holds one unfinished line, whose last piece was just added, of more than the bound:
+ * sends parts of it until it fits. The rest begins within the last piece, or, by a character that
+ * two pieces share, in the one before. */
 static void emit_parts(struct joiner *joiner, int place, int64_t piece_start, size_t piece_size,
-                       uint32_t piece_skip, joiner_emit_cb emit, void *owner)
+                       uint32_t piece_skip, int64_t piece_timestamp_ms, joiner_emit_cb emit,
+                       void *owner)
 {
     struct lane *lane = &joiner->lanes[place];
     size_t bound = joiner->rules->event_size_bytes_max;
@@ -210,14 +224,26 @@ static void emit_parts(struct joiner *joiner, int place, int64_t piece_start, si
         size_t size = mr_utf8_cut(lane->text.data, lane->text.size_bytes, bound);
         size_t left = lane->text.size_bytes - size;
 
+        if (left > piece_size + lane->piece_size) { /* a character of many pieces: cut it */
+            left = piece_size;
+            size = lane->text.size_bytes - left;
+        }
         emit_bytes(joiner, place, lane->text.data, size, lane->timestamp_ms, SOURCE_SPAN_CUT, emit,
                    owner);
         shift(lane, size);
         lane->continues = true;
-        if (left <= piece_size) { /* the rest lies within the piece that came last */
+        lane->is_cut = true;
+        lane->starts_cut = true;
+        if (left <= piece_size) {
             lane->start = piece_start;
             lane->skip = piece_skip + (uint32_t)(piece_size - left);
+            lane->line_timestamp_ms = piece_timestamp_ms; /* as a replay from here would have it */
+        } else {
+            lane->line_timestamp_ms = lane->piece_timestamp_ms;
+            lane->start = lane->piece_start;
+            lane->skip = lane->piece_skip + (uint32_t)(lane->piece_size + piece_size - left);
         }
+        lane->timestamp_ms = lane->line_timestamp_ms;
     }
 }
 
@@ -229,6 +255,9 @@ static bool begins_event(const struct joiner *joiner, const struct lane *lane)
     const uint8_t *line = lane->text.data + lane->line_begin;
     size_t size = lane->text.size_bytes - lane->line_begin;
 
+    if (lane->is_cut) {
+        return false; /* the rest of a line whose first part is out */
+    }
     if (lane->line_count == 0 && !lane->continues) {
         return true;
     }
@@ -260,6 +289,7 @@ static int end_line(struct joiner *joiner, int place, joiner_emit_cb emit, void 
         emit_lines(joiner, place, true, emit, owner);
         lane->in_line = false;
     }
+    lane->is_cut = false;
     lane->line_count++;
     mr_bytes_append(&lane->text, "\n", 1); /* was reserved */
     lane->line_begin = lane->text.size_bytes;
@@ -309,8 +339,12 @@ static int take_piece(struct joiner *joiner, const struct runtime_piece *piece, 
     }
     mr_bytes_append(&lane->text, piece->data, piece->size);
     if (lane->line_count == 0) {
-        emit_parts(joiner, place, start, piece->size, skip, emit, owner);
+        emit_parts(joiner, place, start, piece->size, skip, piece->timestamp_ms, emit, owner);
     }
+    lane->piece_start = start;
+    lane->piece_size = piece->size;
+    lane->piece_skip = skip;
+    lane->piece_timestamp_ms = piece->timestamp_ms;
     return piece->is_last ? end_line(joiner, place, emit, owner) : 0;
 }
 

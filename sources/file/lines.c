@@ -17,6 +17,9 @@ static size_t take_part(struct lines *lines, const uint8_t *at, size_t left, con
 
     span->offset = offset;
     span->timestamp_ms = -1;
+    if (newline == NULL && size <= limit + LINE_LOOKAHEAD) {
+        return 0; /* where to cut depends on the character that begins last */
+    }
     if (size > limit) {
         size = mr_utf8_cut(at, size, limit);
         span->size = (uint32_t)size;
@@ -26,9 +29,6 @@ static size_t take_part(struct lines *lines, const uint8_t *at, size_t left, con
         }
         lines->in_long = true;
         return size;
-    }
-    if (newline == NULL) {
-        return 0;
     }
     span->flags = lines->in_long ? SOURCE_SPAN_CUT : 0;
     span->size = (uint32_t)size;

@@ -12,7 +12,10 @@
 
 struct source_span;
 
-enum { LINE_MORE = 1 << 16 }; /* span flag inside this room: further parts of this line follow */
+enum {
+    LINE_MORE = 1 << 16, /* span flag inside this room: further parts of this line follow */
+    LINE_LOOKAHEAD = 3,  /* bytes that must be seen behind a cut */
+};
 
 struct lines {
     size_t line_size_bytes_max;

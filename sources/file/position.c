@@ -91,7 +91,8 @@ static int check(const struct position *position)
         const struct lane_position *lane = &position->lanes[i];
 
         if (lane->pending_start < -1 || lane->pending_start > position->offset ||
-            (lane->flags & ~(uint32_t)LANE_CONTINUES) != 0 || position->inherited_start[i] < 0) {
+            (lane->flags & ~(uint32_t)(LANE_CONTINUES | LANE_IN_LINE)) != 0 ||
+            position->inherited_start[i] < 0) {
             return MR_ECORRUPT;
         }
     }

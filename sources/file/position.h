@@ -35,6 +35,7 @@ enum position_flags {
 
 enum lane_flags {
     LANE_CONTINUES = 1, /* a first part of this event was delivered already */
+    LANE_IN_LINE = 2,   /* and that part ended inside of a line */
 };
 
 /* An event that began before `offset` and is not yet whole. A restart reads it again from here. */

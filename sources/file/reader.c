@@ -305,57 +305,60 @@ static enum reader_result take_read(struct tail *tail, struct chunk *chunk, ssiz
 
 /* ---- a joiner that holds what the position says ---- */
 
-static void replay_lines(struct tail *tail, struct chunk *chunk, int64_t first, size_t *ret_taken)
+/* Lines that begin before the position; how many bytes were gone through. */
+static size_t replay_lines(struct tail *tail, const struct chunk *chunk, int64_t first,
+                           struct lines *lines)
 {
-    struct lines lines = take_lines_of(tail);
     struct source_span spans[64];
     size_t at = 0;
+    size_t count = 1;
 
-    lines.in_long = false;
-    for (;;) {
+    while (count > 0 && first + (int64_t)at < tail->position.offset) {
         size_t taken;
-        size_t count = lines_split(&lines, chunk->buf.data + at, chunk->buf.size_bytes - at,
-                                   (uint32_t)at, spans, 64, &taken);
 
+        count = lines_split(lines, chunk->buf.data + at, chunk->buf.size_bytes - at, (uint32_t)at,
+                            spans, 64, &taken);
         for (size_t i = 0; i < count; i++) {
             size_t next = i + 1 < count ? spans[i + 1].offset : at + taken;
 
-            (void)joiner_replay(tail->joiner, chunk->buf.data + spans[i].offset, spans[i].size,
-                                spans[i].flags, first + spans[i].offset, first + (int64_t)next);
-        }
-        if (count == 0) {
-            break;
+            if (first + spans[i].offset < tail->position.offset) {
+                (void)joiner_replay(tail->joiner, chunk->buf.data + spans[i].offset, spans[i].size,
+                                    spans[i].flags, first + spans[i].offset, first + (int64_t)next);
+            }
         }
         at += taken;
     }
-    *ret_taken = at;
+    return at;
 }
 
-/* Reads the lines of pending events again. Bounded by what a lane may leave behind. */
+/* Reads the lines of pending events again. It reads beyond the position, since where a long line
+ * was cut depends on what follows; and the byte before, which tells whether it begins inside of
+ * one. Bounded by what a lane may leave behind. */
 static int replay(struct tail *tail, struct chunk *chunk)
 {
     int64_t at = joiner_replay_start(tail->position.lanes);
-    int64_t size_bytes = tail->size_bytes;
+    struct lines lines = take_lines_of(tail);
     int rc = inherit_replay(tail, chunk);
+    bool is_first = true;
 
     while (rc == 0 && at >= 0 && at < tail->position.offset) {
-        size_t taken = 0;
+        size_t before = is_first && at > 0 ? 1 : 0;
+        size_t taken;
         ssize_t got;
         bool at_end;
 
-        tail->size_bytes = tail->position.offset; /* read up to there and not beyond */
         got = tail->is_gzip
-                  ? gzip_file_read(tail->gzip, tail->fs->disk, tail->fd, at, 0, chunk, &at_end)
-                  : read_chunk(tail, chunk, at, 0, false);
-        tail->size_bytes = size_bytes;
+                  ? gzip_file_read(tail->gzip, tail->fs->disk, tail->fd, at, before, chunk, &at_end)
+                  : read_chunk(tail, chunk, at, before, false);
         if (got < 0) {
             return (int)got;
         }
-        if (got > tail->position.offset - at) {
-            got = (ssize_t)(tail->position.offset - at);
+        if (is_first) {
+            lines.in_long = before == 1 && chunk->buf.data[-1] != '\n';
+            is_first = false;
         }
         chunk->buf.size_bytes = (size_t)got;
-        replay_lines(tail, chunk, at, &taken);
+        taken = replay_lines(tail, chunk, at, &lines);
         if (taken == 0) {
             break;
         }
@@ -568,7 +571,7 @@ enum reader_result reader_finish(struct tail *tail)
         tail->fd >= 0) {
         ssize_t got = read_chunk(tail, chunk, tail->position.offset, tail_size(tail), false);
 
-        if (got > 0 && (size_t)got <= (size_t)fs->options->line_size_bytes_max) {
+        if (got > 0 && (size_t)got <= (size_t)fs->options->line_size_bytes_max + LINE_LOOKAHEAD) {
             chunk->buf.size_bytes = (size_t)got;
             result = take_remainder(tail, chunk);
         }
