@@ -217,8 +217,30 @@ int file_offer_position(struct tail *tail)
     block->base.spans = block->spans;
     block->base.position = block->position;
     block->base.position_size = position_encode(&tail->position, tail->origin, block->position);
+    tail->is_announced = true;
     file_offer(fs, block);
     return 0;
+}
+
+/* Without memory for a block the lines go all the same: only a kill between two parts of them would
+ * show it. */
+void file_announce(struct tail *tail)
+{
+    struct position now = tail->position;
+
+    if (tail->is_announced) {
+        return;
+    }
+    position_init(&tail->position);
+    tail->position.identity = now.identity;
+    tail->position.identity.tail_size = 0;
+    tail->position.identity.tail_hash = 0;
+    tail->position.generation = now.generation;
+    tail->position.flags = now.flags & POSITION_GZIP;
+    memcpy(tail->position.predecessor, now.predecessor, sizeof now.predecessor);
+    (void)file_offer_position(tail);
+    tail->position = now;
+    tail->is_announced = true;
 }
 
 static void source_resume(struct source *source)

@@ -180,18 +180,26 @@ static int encode_batch(struct builder *builder, struct lane_batch *batch)
                                           1, &batch->data);
 }
 
+static bool is_position_full(const struct builder *builder)
+{
+    return builder->change.entry_count == POSITIONS_ENTRIES_MAX ||
+           builder->change.entry_bytes + BUILDER_ENTRY_SIZE_MAX > builder->position_bytes_max;
+}
+
 /* Only positions moved, and perhaps something was dropped: there is no batch to carry that, so it
- * goes into the table, and with that into a checkpoint soon. A crash before that repeats what led
- * to it, which gives no events. */
+ * goes into the table, and with that into a checkpoint soon. The positions go with the next batch
+ * all the same: a crash before the checkpoint must not leave what a later one of another stream
+ * builds upon (a truncated file's new start, upon where its copy stands). Only when there are too
+ * many for one batch, they rely on the checkpoint alone. */
 static int builder_settle(struct builder *builder)
 {
     struct positions *positions = lane_positions(builder->lane);
     struct mr_bytes pos;
     int rc;
 
-    if (builder->change.entry_count == 0 && builder->change.drop_count == 0) {
-        ack_blocks(&builder->blocks, SOURCE_DURABLE);
-        return 0;
+    if (mr_list_is_empty(&builder->blocks) && builder->change.drop_count == 0 &&
+        !is_position_full(builder)) {
+        return 0; /* nothing new */
     }
     if (!mr_list_is_empty(&builder->sealed)) { /* their positions are older: they come first */
         linger(builder, builder->intake->config.linger_ms + 1);
@@ -207,7 +215,10 @@ static int builder_settle(struct builder *builder)
         linger(builder, BUILDER_RETRY_MS);
         return rc;
     }
-    position_change_clear(&builder->change);
+    builder->change.drop_count = 0;
+    if (is_position_full(builder)) {
+        position_change_clear(&builder->change);
+    }
     lane_checkpoint_soon(builder->lane);
     ack_blocks(&builder->blocks, SOURCE_DURABLE);
     return 0;
@@ -425,12 +436,6 @@ int builder_take(struct builder *builder, struct source_stream *stream, struct s
         linger(builder, builder->intake->config.linger_ms);
     }
     return 0;
-}
-
-static bool is_position_full(const struct builder *builder)
-{
-    return builder->change.entry_count == POSITIONS_ENTRIES_MAX ||
-           builder->change.entry_bytes + BUILDER_ENTRY_SIZE_MAX > builder->position_bytes_max;
 }
 
 bool builder_is_ready(struct builder *builder)

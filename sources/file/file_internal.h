@@ -143,6 +143,7 @@ struct tail {
     bool is_copy;        /* found as the copy of a truncated file */
     bool start_at_end;   /* there before the first start, and those are not read */
     bool is_released;    /* no copy, or no longer taken for one */
+    bool is_announced;   /* the host has, or was offered, a position of it */
     bool was_polled;     /* by a tick, since it last changed */
     uint32_t seen_walk;  /* the last walk that saw it */
     int64_t content_us;  /* when its content changed last, as last seen */
@@ -256,6 +257,9 @@ void file_tick_soon(struct file_source *fs);    /* there is something to poll */
 void file_offer(struct file_source *fs, struct block *block);
 /* Hands over a position alone. 0 or MR_ENOMEM. */
 int file_offer_position(struct tail *tail);
+/* The same with its first byte as the position, once, before the first lines: the host may write a
+ * part of these, and a restart must know of which file. */
+void file_announce(struct tail *tail);
 void file_flush_at(struct tail *tail, int64_t delay_ms); /* -1: not */
 void file_check_closed(struct file_source *fs);
 

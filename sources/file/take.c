@@ -61,6 +61,7 @@ static void hand_over(struct tail *tail, struct block *block, size_t span_count)
 {
     struct file_source *fs = tail->fs;
 
+    file_announce(tail);
     block->tail = tail;
     block->base.buf = &block->chunk->buf;
     block->base.spans = block->spans;
