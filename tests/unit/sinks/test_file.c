@@ -91,14 +91,16 @@ static struct found found_before_damage(struct fault_disk *disk, const char *nam
              0);
     for (size_t at = 0; at < size; at += frame) {
         const uint8_t *bytes = (const uint8_t *)data + at;
+        size_t before = out.size_bytes;
         if (mr_codec_frame_size(codec, bytes, size - at, &frame) != 0 ||
-            mr_codec_decompress(context, codec, bytes, frame, 1 << 20, &out) != 0 ||
-            out.data[out.size_bytes - 1] != '\n') {
+            mr_codec_decompress(context, codec, bytes, frame, 1 << 20, &out) != 0) {
             break;
         }
-    }
-    while (out.size_bytes > 0 && out.data[out.size_bytes - 1] != '\n') {
-        out.size_bytes--;
+        /* Zeros for content may decode, to nothing or to no lines: damage, too. */
+        if (out.size_bytes == before || out.data[out.size_bytes - 1] != '\n') {
+            out.size_bytes = before;
+            break;
+        }
     }
     mr_bytes_append(&out, "", 1);
     struct found found = look((const char *)out.data);
