@@ -27,6 +27,8 @@
 
 enum {
     JOB_WRITES_MAX = 32,
+    WRITE_BYTES_MAX =
+        128 << 10,         /* as it lies in the log: text unpacks to ten times that and more */
     FIELD_BYTES_MAX = 200, /* of a field's value in a name: file names end at 255 */
     REASON_SIZE = 256,
 };
@@ -551,6 +553,7 @@ const struct sink_type sink_type_file = {
     .size_bytes = sizeof(struct file_sink),
     .wants = SINK_WANTS_RECORDS,
     .in_flight_max = 4,
+    .write_bytes_max = WRITE_BYTES_MAX,
     .check = file_check,
     .open = file_open_sink,
     .write = file_write,

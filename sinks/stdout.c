@@ -20,6 +20,8 @@
 enum {
     TURN_BYTES_MAX = 256 << 10, /* then the loop's other work has its turn */
     WAIT_MS_MAX = 50,
+    WRITE_BYTES_MAX =
+        128 << 10,       /* as it lies in the log: text unpacks to ten times that and more */
     CLOSE_MS_MAX = 1000, /* a reader that takes nothing for so long does not hold up the end */
 };
 
@@ -246,6 +248,7 @@ const struct sink_type sink_type_stdout = {
     .size_bytes = sizeof(struct stdout_sink),
     .wants = SINK_WANTS_RECORDS,
     .in_flight_max = 2,
+    .write_bytes_max = WRITE_BYTES_MAX,
     .open = stdout_open,
     .write = stdout_write,
     .close = stdout_close,
