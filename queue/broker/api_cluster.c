@@ -149,6 +149,9 @@ static int fill_page_topic(struct request *request, const struct image_topic *to
         partition->replica_nodes.count = 1;
         *(is_online ? &partition->isr_nodes : &partition->offline_replicas) =
             partition->replica_nodes;
+        /* May be null by the schema; Java's client does not survive that (KIP-966). */
+        partition->eligible_leader_replicas.count = 0;
+        partition->last_known_elr.count = 0;
     }
     return rc;
 }

@@ -101,6 +101,12 @@ class Peer:
         assert answer[0] == self.correlation_id
         return answer[1]
 
+    def ask_flexible(self, api_key, version, body):
+        """The same with headers that have tags, of which there are none."""
+        answer = self.ask(api_key, version, b"\0" + body)
+        assert answer[:1] == b"\0"
+        return answer[1:]
+
     def produce(self, topic, batch, acks=1, partition=0):
         """(error, base offset)"""
         body = self.ask(PRODUCE, 3, produce_body(topic, batch, acks, partition))

@@ -1,5 +1,6 @@
 """Unmodified Kafka clients as administrators: topics, settings, offsets, and what is refused."""
 
+import struct
 import time
 
 import confluent_kafka
@@ -216,6 +217,18 @@ def test_the_cluster_is_this_node(hub, admin):
     assert (partition.leader, partition.replicas, partition.isrs) == (7, [7], [7])
     text = kcat(hub, "-L").stdout
     assert 'topic "web" with 3 partitions' in text and "1 brokers:" in text
+
+
+def test_lists_that_java_reads_without_looking_are_not_null(hub):
+    """DescribeTopicPartitions: the lists of KIP-966 are nullable, and Kafka's tools fall over a null."""
+    with raw.Peer(hub.ports[0]) as peer:
+        # Compact: one topic, at most 10 partitions, no cursor; each structure ends with its tags.
+        body = peer.ask_flexible(75, 0, b"\x02" + b"\x04web\0" + struct.pack(">i", 10) + b"\xff" + b"\0")
+    node = b"\x02" + struct.pack(">i", 7)
+    for index in range(3):
+        at = body.index(struct.pack(">hii", 0, index, 7)) + 2 + 4 + 4 + 4
+        assert body[at:at + 10] == node + node, "replicas and those in sync"
+        assert body[at + 10:at + 14] == b"\x01\x01\x01\0", "empty: eligible, last known, offline; no tags"
 
 
 def test_who_asks_for_a_topic_creates_it_or_not_as_configured(node, free_port, tmp_path):
