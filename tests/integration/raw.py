@@ -16,7 +16,8 @@ def frame(api_key, version, correlation_id, body, client_id=b"raw"):
 
 
 def string(text):
-    return struct.pack(">h", len(text)) + text.encode()
+    data = text.encode()
+    return struct.pack(">h", len(data)) + data
 
 
 def crc32c(data):
