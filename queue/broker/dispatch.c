@@ -138,7 +138,9 @@ int dispatch(struct request *request)
              ? MR_ENOMEM
              : wire_decode(message, request->head.api_version, request->head.body,
                            request->head.body_size_bytes, &request->arena, request->body);
-    if (rc != 0) {
+    /* Bytes behind a whole message are left alone, as Kafka does: librdkafka 2.8 sends three of them
+     * with a Metadata request for all topics. */
+    if (rc != 0 && rc != MR_EPROTOCOL) {
         return refuse(request, "body cannot be decoded", rc);
     }
     request->api->handle(request);
