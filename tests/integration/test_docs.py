@@ -2,6 +2,7 @@
 somewhere, and every command in them exists."""
 
 import pathlib
+import os
 import re
 
 import pytest
@@ -34,12 +35,14 @@ def test_example_configurations_are_fine(path):
 def test_configurations_in_documents_are_fine(tmp_path):
     """Each YAML block that has a node is a whole configuration."""
     count = 0
+    (tmp_path / "hub").write_text("secret", encoding="utf-8")  # what ${cred:hub} stands for
+    environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)}
     for document in DOCUMENTS:
         for block in re.findall(r"^```yaml\n(.*?)^```$", document.read_text(encoding="utf-8"), re.M | re.S):
             if re.search(r"^node:", block, re.M):
                 config = tmp_path / "block.yaml"
                 config.write_text(block, encoding="utf-8")
-                done = run("check", "-c", config)
+                done = run("check", "-c", config, env=environment)
                 assert done.returncode == 0, f"{document}:\n{block}\n{done.stderr}"
                 count += 1
     assert count >= 2
