@@ -263,3 +263,50 @@ TEST(intake, goes_on_while_the_oldest_segments_are_dropped)
     CHECK_LT(flow_fixture_read_all(f, note_record, &seen), sum(last));
     flow_fixture_free(f);
 }
+
+static void count_ack(struct source_block *block, enum source_outcome outcome)
+{
+    CHECK_EQ(outcome, SOURCE_DURABLE);
+    (*(int *)block->owner)++;
+}
+
+/* A position that moves without events is acknowledged; a batch that comes behind it, of another
+ * stream, must not be durable without it: kill before the first checkpoint. */
+TEST(intake, keeps_positions_that_no_batch_carried)
+{
+    struct flow_fixture *f = flow_fixture_new(test_seed());
+    struct script_options options = {.stream_count = 2};
+    const struct source_span span = {.size = 5, .timestamp_ms = -1};
+    const int64_t moved = 7;
+    const int64_t next = 1;
+    int acked = 0;
+
+    CHECK_EQ(flow_fixture_start(f), 0);
+    CHECK_EQ(flow_fixture_open_intake(f, &options), 0);
+    struct source_host *host = options.source->source.host;
+    struct mr_buf *buf = mr_buf_copy("1 0 x", 5);
+    struct source_block position = {.stream = options.source->streams[0].stream,
+                                    .buf = buf,
+                                    .position = &moved,
+                                    .position_size = sizeof moved,
+                                    .acked = count_ack,
+                                    .owner = &acked};
+    struct source_block lines = position;
+    CHECK_EQ(host->ops->offer(host, &position), 0);
+    flow_fixture_pass_ms(f, 20);
+    CHECK_EQ(acked, 1);
+    CHECK_EQ(stream_end(f, 0), 7);
+    lines.stream = options.source->streams[1].stream;
+    lines.spans = &span;
+    lines.span_count = 1;
+    lines.position = &next;
+    CHECK_EQ(host->ops->offer(host, &lines), 0);
+    flow_fixture_pass_ms(f, 20);
+    CHECK_EQ(acked, 2);
+    flow_fixture_kill(f);
+    CHECK_EQ(flow_fixture_start(f), 0);
+    CHECK_EQ(stream_end(f, 1), 1);
+    CHECK_EQ(stream_end(f, 0), 7);
+    mr_buf_unref(buf);
+    flow_fixture_free(f);
+}
