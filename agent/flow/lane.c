@@ -10,7 +10,7 @@
  * goes back to its source, which sends it with the next batch.
  * 4. Refused for good (the disk failed under the log): the lane stays stopped and says so; nothing
  * is lost, as the positions have not moved.
- * 5. The node stops (lane_end): what is refused, and all behind it, is cancelled.
+ * 5. The node stops (lane_end): what would wait, and all behind it, is cancelled.
  *
  * A checkpoint holds the table as of some offset, so it is only written once the log is on the
  * platter up to there: otherwise a power loss could leave positions without their lines. Two slots
@@ -231,18 +231,20 @@ static void lane_refused(struct lane *lane, int rc)
     bool is_room = rc == MR_EFULL || rc == MR_ENOSPC;
 
     lane->is_refusal_told = true;
+    if (is_room && lane->when_full == QUEUE_DROP_NEW && !lane->is_cut) {
+        /* Also at the end: what it counts may belong to batches before it. */
+        tell_trouble(lane, rc);
+        lane->refused = 0;
+        lane->drops += batch->events;
+        batch_finish(lane, batch, LANE_DROPPED);
+        return;
+    }
     if (lane->is_ending || lane->is_closing) {
         lane->refused = 0;
         cancel_waiting(lane);
         return;
     }
     tell_trouble(lane, rc);
-    if (is_room && lane->when_full == QUEUE_DROP_NEW) {
-        lane->refused = 0;
-        lane->drops += batch->events;
-        batch_finish(lane, batch, LANE_DROPPED);
-        return;
-    }
     lane->refused = rc;
     if (is_room && lane->when_full == QUEUE_DROP_OLDEST) {
         drop_oldest(lane);
