@@ -208,6 +208,14 @@ int queue_producer_drop_oldest(struct queue_producer *producer, int64_t *ret_rec
     return 0;
 }
 
+int queue_producer_drop_passed(struct queue_producer *producer)
+{
+    int64_t new_start;
+
+    return producer->partition->log == NULL ? MR_ENOENT
+                                            : log_drop_passed(producer->partition->log, &new_start);
+}
+
 int64_t queue_producer_start_offset(const struct queue_producer *producer)
 {
     return partition_start_offset(producer->partition);

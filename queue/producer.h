@@ -44,6 +44,9 @@ int queue_producer_sync(struct queue_producer *producer, void (*done)(void *owne
 /* Drops the oldest sealed segment of this partition (when_full: drop_oldest). *ret_records is how
  * many records went that some attached reader had not passed. MR_ENOENT: nothing left to drop. */
 int queue_producer_drop_oldest(struct queue_producer *producer, int64_t *ret_records);
+/* Drops the oldest segment if every attached reader has passed it, whatever disk.keep says: nobody
+ * misses it. MR_ENOENT: there is none. */
+int queue_producer_drop_passed(struct queue_producer *producer);
 int64_t queue_producer_start_offset(const struct queue_producer *producer);
 int64_t queue_producer_end_offset(const struct queue_producer *producer);
 /* Reads back, at start, the batches from `offset` on (the position table's replay): cb per batch,

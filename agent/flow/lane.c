@@ -244,6 +244,10 @@ static void lane_refused(struct lane *lane, int rc)
         cancel_waiting(lane);
         return;
     }
+    if (is_room && queue_producer_drop_passed(lane->producer) == 0) {
+        retry_in(lane, 0); /* what all sinks have makes room before anything is dropped or waits */
+        return;
+    }
     tell_trouble(lane, rc);
     lane->refused = rc;
     if (is_room && lane->when_full == QUEUE_DROP_OLDEST) {

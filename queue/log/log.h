@@ -229,6 +229,9 @@ int64_t log_retain(struct log *log);
  * to drop; an active segment that holds anything is rolled first. *ret_new_start is the new start
  * offset. */
 int log_drop_oldest(struct log *log, int64_t *ret_new_start);
+/* The same, but only if all sinks have passed that segment, however young it is (disk.keep is a
+ * wish that ends where room is needed); else MR_ENOENT. */
+int log_drop_passed(struct log *log, int64_t *ret_new_start);
 /* DeleteRecords: moves the start (kept twice: here and in the checkpoint file of the node). */
 int log_delete_before(struct log *log, int64_t offset, struct mr_error *error);
 /* Cuts the upper end; ranges in flight keep their bytes. For followers, and for recovery of owners.

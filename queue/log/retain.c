@@ -292,6 +292,17 @@ int log_drop_oldest(struct log *log, int64_t *ret_new_start)
     return 0;
 }
 
+int log_drop_passed(struct log *log, int64_t *ret_new_start)
+{
+    if (log->state != LOG_OPEN) {
+        return MR_ECANCELED;
+    }
+    if (log->passed_offset < 0 || log->segments[0]->next_offset > log->passed_offset) {
+        return MR_ENOENT;
+    }
+    return log_drop_oldest(log, ret_new_start);
+}
+
 /* The last name in a directory must not be lost before the one in front of it is removed: without
  * any segment a log would begin at 0 again. */
 bool log_new_segment_is_safe(struct log *log)
