@@ -412,6 +412,25 @@ static void read_later(struct part *part, int rc)
     }
 }
 
+/* Offsets in front of the range that the log has no batch for: damage that recovery set aside. */
+static int64_t flight_hole(const struct flight *flight)
+{
+    return flight->range.first_offset > flight->start_offset
+               ? flight->range.first_offset - flight->start_offset
+               : 0;
+}
+
+static void flight_tell_skipped(const struct flight *flight)
+{
+    const struct part *part = flight->part;
+
+    if (flight->skipped > 0) {
+        mr_error("damaged batches are passed over", KV_STR("sink", part->drain->config.id),
+                 KV_STR("topic", part->topic), KV_I64("partition", part->partition),
+                 KV_I64("first_offset", flight->start_offset), KV_I64("records", flight->skipped));
+    }
+}
+
 /* Decoded; gives it to the sink, or passes over what holds no record for it. */
 static void flight_ready(struct flight *flight, int rc)
 {
@@ -427,12 +446,8 @@ static void flight_ready(struct flight *flight, int rc)
         return;
     }
     part->is_read_troubled = false;
-    if (flight->skipped > 0) {
-        mr_error("damaged batches are passed over", KV_STR("sink", part->drain->config.id),
-                 KV_STR("topic", part->topic), KV_I64("partition", part->partition),
-                 KV_I64("first_offset", flight->write.first_offset),
-                 KV_I64("records", flight->skipped));
-    }
+    flight->skipped += flight_hole(flight);
+    flight_tell_skipped(flight);
     if (flight->records.count == 0) {
         flight_answered(flight);
     } else {
@@ -549,6 +564,8 @@ static int part_read(struct part *part)
     part->in_flight++;
     if (is_ranges) {
         part->is_read_troubled = false;
+        flight->skipped = flight_hole(flight);
+        flight_tell_skipped(flight);
         flight_write(flight, flight->write.next_offset - flight->write.first_offset);
     } else {
         flight_read_records(flight);
