@@ -83,8 +83,9 @@ static int check(const struct position *position)
 
     if (position->offset < 0 || (position->flags & ~(uint32_t)FLAGS_KNOWN) != 0 ||
         (position->inherited & ~INHERITED_KNOWN) != 0 || identity->head_size > HEAD_SIZE_MAX ||
-        identity->tail_size > TAIL_SIZE_MAX || identity->head_size > position->offset ||
-        identity->tail_size > position->offset) {
+        identity->tail_size > TAIL_SIZE_MAX || identity->tail_size > position->offset ||
+        /* A file that is only announced has a head, and stands at its start. */
+        (position->offset > 0 && identity->head_size > position->offset)) {
         return MR_ECORRUPT;
     }
     for (int i = 0; i < LANES; i++) {
