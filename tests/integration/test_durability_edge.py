@@ -17,6 +17,7 @@ import pytest
 from node import free_port, run, wait_until
 
 ROUNDS = int(os.environ.get("MILLRACE_ROUNDS", "12"))
+ROTATIONS = os.environ.get("MILLRACE_ROTATIONS", "rename,copytruncate").split(",")
 
 
 class Writer(threading.Thread):
@@ -139,7 +140,7 @@ def wait_for(edge, count):
     wait_until(lambda: total(edge) >= count, 60, f"{count} records", poll_s=0.1)
 
 
-@pytest.mark.parametrize("rotation", ["rename", "copytruncate"])
+@pytest.mark.parametrize("rotation", ROTATIONS)
 def test_kills_lose_and_repeat_nothing(node, tmp_path, rotation):
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
