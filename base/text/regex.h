@@ -1,6 +1,6 @@
 /* Regular expressions: a thin wrapper of pcre2. Input may hold invalid UTF-8 (such bytes match
  * nothing); work per match is limited, so that no pattern can hold a loop; compiled to machine code
- * where the system allows that (not under MemoryDenyWriteExecute: then interpreted, four times
+ * where the system allows that (not under MemoryDenyWriteExecute: then interpreted, several times
  * slower). */
 #ifndef BASE_TEXT_REGEX_H
 #define BASE_TEXT_REGEX_H

@@ -164,7 +164,7 @@ def rate(node, directory, name, dead):
 
 
 def test_a_dead_sink_does_not_slow_a_live_one(node, tmp_path):
-    """The promise is 95 % of the rate, which tests/bench measures; here, beside other tests, a sink that
+    """The promise is 95 % of the rate, which nothing measures yet; here, beside other tests, a sink that
     waits for its neighbour would take for ever."""
     alone = min(rate(node, tmp_path, f"alone{i}", False) for i in range(2))
     beside = min(rate(node, tmp_path, f"beside{i}", True) for i in range(2))
