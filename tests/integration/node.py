@@ -109,14 +109,15 @@ class Node:
         return self.process is not None and self.process.poll() is None
 
     def is_ready(self):
-        """Every port that is configured, or else the node's own socket, takes connections."""
+        """Every port that is configured, and the node's own sockets, take connections. The admin socket is
+        the last that a node opens: all that a start puts into the data directory is there."""
         if not self.is_running():
             raise AssertionError(
                 f"{self.name} ended with {self.process.returncode} instead of getting ready:\n"
                 f"{self.stderr()}")
         targets = [(socket.AF_INET, ("127.0.0.1", port)) for port in self.ports]
-        return all(_accepts(*target)
-                   for target in targets or [(socket.AF_UNIX, str(self.socket_path))])
+        targets += [(socket.AF_UNIX, str(self.data / name)) for name in ("node.sock", "admin.sock")]
+        return all(_accepts(*target) for target in targets)
 
     def wait_ready(self, timeout_s=START_TIMEOUT_S):
         wait_until(self.is_ready, timeout_s, f"{self.name} to take connections")
