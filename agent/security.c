@@ -96,7 +96,8 @@ void security_put_listener(const struct security *security, size_t place,
         unsigned bit;
     } mechanisms[] = {{"PLAIN", QUEUE_SASL_PLAIN},
                       {"SCRAM-SHA-256", QUEUE_SASL_SCRAM_SHA_256},
-                      {"SCRAM-SHA-512", QUEUE_SASL_SCRAM_SHA_512}};
+                      {"SCRAM-SHA-512", QUEUE_SASL_SCRAM_SHA_512},
+                      {"OAUTHBEARER", QUEUE_SASL_OAUTHBEARER}};
     const struct config_listen *listen = listen_at(security->config, place);
 
     mr_assert(place < security->count);
@@ -110,6 +111,23 @@ void security_put_listener(const struct security *security, size_t place,
             }
         }
     }
+}
+
+static struct queue_oauth oauth_of(const struct config_oauth *oauth)
+{
+    return (struct queue_oauth){
+        .keys = oauth->keys,
+        .ca = oauth->ca,
+        .refresh_ms = oauth->refresh_ms,
+        .issuer = oauth->issuer,
+        .audiences = oauth->audiences.items,
+        .audience_count = oauth->audiences.count,
+        .subject_claim = oauth->subject_claim,
+        .scope_claim = oauth->scope_claim,
+        .scopes = oauth->scopes.items,
+        .scope_count = oauth->scopes.count,
+        .skew_ms = oauth->skew_ms,
+    };
 }
 
 struct queue_security security_rights(const struct security *security)
@@ -129,6 +147,7 @@ struct queue_security security_rights(const struct security *security)
         .super_user_count = authorization->super_users.count,
         .principal_rules = authorization->principals.items,
         .principal_rule_count = authorization->principals.count,
+        .oauth = oauth_of(&config->authentication.oauth),
     };
 }
 

@@ -238,6 +238,24 @@ static int open_logs(struct queue *queue, const struct queue_config *config,
 static_assert((int)QUEUE_SASL_PLAIN == (int)SASL_PLAIN, "the same bits");
 static_assert((int)QUEUE_SASL_SCRAM_SHA_256 == (int)SASL_SCRAM_SHA_256, "the same bits");
 static_assert((int)QUEUE_SASL_SCRAM_SHA_512 == (int)SASL_SCRAM_SHA_512, "the same bits");
+static_assert((int)QUEUE_SASL_OAUTHBEARER == (int)SASL_OAUTHBEARER, "the same bits");
+
+static struct broker_oauth oauth_of(const struct queue_oauth *oauth)
+{
+    return (struct broker_oauth){
+        .keys = oauth->keys,
+        .ca = oauth->ca,
+        .refresh_ms = oauth->refresh_ms,
+        .issuer = oauth->issuer,
+        .audiences = oauth->audiences,
+        .audience_count = oauth->audience_count,
+        .subject_claim = oauth->subject_claim,
+        .scope_claim = oauth->scope_claim,
+        .scopes = oauth->scopes,
+        .scope_count = oauth->scope_count,
+        .skew_ms = oauth->skew_ms,
+    };
+}
 
 static int open_broker(struct queue *queue, const struct queue_config *config,
                        struct mr_error *error)
@@ -268,7 +286,8 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
                      .super_users = config->security.super_users,
                      .super_user_count = config->security.super_user_count,
                      .principal_rules = config->security.principal_rules,
-                     .principal_rule_count = config->security.principal_rule_count},
+                     .principal_rule_count = config->security.principal_rule_count,
+                     .oauth = oauth_of(&config->security.oauth)},
     };
     int rc;
 

@@ -40,7 +40,23 @@ struct queue_topic_spec {
 enum queue_sasl {
     QUEUE_SASL_PLAIN = 1,
     QUEUE_SASL_SCRAM_SHA_256 = 2,
-    QUEUE_SASL_SCRAM_SHA_512 = 4
+    QUEUE_SASL_SCRAM_SHA_512 = 4,
+    QUEUE_SASL_OAUTHBEARER = 8
+};
+
+/* How tokens of OAUTHBEARER are checked. */
+struct queue_oauth {
+    const char *keys; /* a file or URL with a JSON Web Key Set; NULL: no tokens are taken */
+    const char *ca;   /* whom to trust for the URL; NULL: the system's */
+    int64_t refresh_ms;
+    const char *issuer;
+    const char *const *audiences;
+    size_t audience_count;
+    const char *subject_claim;
+    const char *scope_claim;
+    const char *const *scopes; /* all of them must be in the token */
+    size_t scope_count;
+    int64_t skew_ms;
 };
 
 /* Who may do what, on all listeners but the node's own socket. */
@@ -51,6 +67,7 @@ struct queue_security {
     size_t super_user_count;
     const char *const *principal_rules; /* from certificates to names, as Kafka writes them */
     size_t principal_rule_count;
+    struct queue_oauth oauth;
 };
 
 struct queue_listener_spec {

@@ -9,6 +9,7 @@
 #include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/net/http_fetch.h"
 #include "base/net/tls.h"
 #include "sinks/peer/peer_internal.h"
 
@@ -47,10 +48,11 @@ static const char *check_prefix(const void *value)
                : NULL;
 }
 
-static const char *const mechanism_words[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", NULL};
+static const char *const mechanism_words[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512",
+                                              "OAUTHBEARER", NULL};
 
 static_assert(CLIENT_SASL_PLAIN == 1 && CLIENT_SASL_SCRAM_SHA_256 == 2 &&
-                  CLIENT_SASL_SCRAM_SHA_512 == 3,
+                  CLIENT_SASL_SCRAM_SHA_512 == 3 && CLIENT_SASL_OAUTHBEARER == 4,
               "a word's place is one less");
 
 static const struct mr_option tls_options[] = {
@@ -68,13 +70,31 @@ static const struct mr_option tls_options[] = {
      .help = "The name that must be in the certificates, where it is not the host's."},
     {0}};
 
+static const struct mr_option oauth_options[] = {
+    {"url", MR_OPT_STRING, offsetof(struct peer_oauth, url),
+     .example = "https://id.example/oauth2/token",
+     .help = "Where tokens are given for client credentials; https, or a loopback address."},
+    {"ca", MR_OPT_STRING, offsetof(struct peer_oauth, ca),
+     .help = "PEM file of the authorities that are trusted there; the system's unless written."},
+    {"id", MR_OPT_STRING, offsetof(struct peer_oauth, id), .help = "The client's id."},
+    {"secret", MR_OPT_SECRET, offsetof(struct peer_oauth, secret), .help = "The client's secret."},
+    {"scope", MR_OPT_STRING, offsetof(struct peer_oauth, scope),
+     .help = "The scope to ask for; none unless written."},
+    {0}};
+
 static const struct mr_option sasl_options[] = {
     {"mechanism", MR_OPT_ENUM, offsetof(struct peer_sasl, mechanism), .words = mechanism_words,
-     .fallback = "SCRAM-SHA-512", .help = "How to show who this node is. PLAIN needs TLS."},
+     .fallback = "SCRAM-SHA-512", .help = "How to show who this node is. PLAIN and OAUTHBEARER need TLS."},
     {"user", MR_OPT_STRING, offsetof(struct peer_sasl, user), .example = "edge-7",
      .help = "Unless written nothing is shown."},
     {"password", MR_OPT_SECRET, offsetof(struct peer_sasl, password),
      .example = "${file:/etc/millrace/edge-7}", .help = "The user's password."},
+    {"token_file", MR_OPT_STRING, offsetof(struct peer_sasl, token_file),
+     .example = "/run/secrets/token",
+     .help = "OAUTHBEARER: a file with the token, read anew at each authentication."},
+    {"oauth", MR_OPT_TABLE, offsetof(struct peer_sasl, oauth), .children = oauth_options,
+     .help = "OAUTHBEARER: a server that gives tokens, instead of token_file. A new one is asked for "
+             "when four fifths of the last one's life are over."},
     {0}};
 
 static const struct mr_option peer_options[] = {
@@ -137,10 +157,53 @@ static bool all_are_local(const struct mr_string_list *nodes)
     return true;
 }
 
+static int check_oauth(const struct peer_sasl *sasl, struct mr_error *error)
+{
+    const struct peer_oauth *oauth = &sasl->oauth;
+    struct mr_http_url url;
+
+    if (sasl->user != NULL || (sasl->token_file == NULL) == (oauth->url == NULL)) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "sasl: OAUTHBEARER wants either token_file or oauth, and no user");
+    }
+    if (oauth->url == NULL) {
+        return 0;
+    }
+    if (oauth->id == NULL || oauth->secret == NULL) {
+        return mr_fail_text(error, MR_ECONFIG, "sasl.oauth: url, id and secret belong together");
+    }
+    if (mr_http_url_parse(oauth->url, &url, error) != 0) {
+        return mr_error_context(error, "sasl.oauth.url");
+    }
+    return url.is_tls || mr_http_url_is_loopback(&url)
+               ? 0
+               : mr_fail_text(error, MR_ECONFIG, "sasl.oauth.url: only https keeps the secret one");
+}
+
+static int check_sasl(const struct peer_options *options, bool is_tls, struct mr_error *error)
+{
+    const struct peer_sasl *sasl = &options->sasl;
+    bool is_oauth = sasl->mechanism + 1 == CLIENT_SASL_OAUTHBEARER;
+
+    if (!is_oauth && (sasl->token_file != NULL || sasl->oauth.url != NULL)) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "sasl: token_file and oauth need 'mechanism: OAUTHBEARER'");
+    }
+    if ((sasl->user == NULL) != (sasl->password == NULL)) {
+        return mr_fail_text(error, MR_ECONFIG, "sasl.user and sasl.password belong together");
+    }
+    if ((is_oauth || (sasl->user != NULL && sasl->mechanism + 1 == CLIENT_SASL_PLAIN)) && !is_tls &&
+        !all_are_local(&options->nodes)) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "sasl: %s sends the %s as it is: set tls, or take SCRAM-SHA-512",
+                            is_oauth ? "OAUTHBEARER" : "PLAIN", is_oauth ? "token" : "password");
+    }
+    return is_oauth ? check_oauth(sasl, error) : 0;
+}
+
 static int open_tls(struct peer *peer, struct mr_error *error)
 {
     const struct peer_tls *tls = &peer->options->tls;
-    const struct peer_sasl *sasl = &peer->options->sasl;
     bool is_on = tls->is_on || tls->ca != NULL || tls->cert != NULL;
     struct mr_tls_config config = {.name = peer->sink.host->sink_id,
                                    .disk = peer->sink.host->disk,
@@ -150,20 +213,28 @@ static int open_tls(struct peer *peer, struct mr_error *error)
                                    .crl = tls->crl};
     int rc;
 
-    if ((sasl->user == NULL) != (sasl->password == NULL)) {
-        return mr_fail_text(error, MR_ECONFIG, "sasl.user and sasl.password belong together");
-    }
-    if (sasl->user != NULL && sasl->mechanism + 1 == CLIENT_SASL_PLAIN && !is_on &&
-        !all_are_local(&peer->options->nodes)) {
-        return mr_fail_text(error, MR_ECONFIG,
-                            "sasl: PLAIN sends the password as it is: set tls, or take "
-                            "SCRAM-SHA-512");
+    rc = check_sasl(peer->options, is_on, error);
+    if (rc != 0) {
+        return rc;
     }
     if (!is_on) {
         return 0;
     }
     rc = mr_tls_context_new(&config, peer->sink.host->metrics, &peer->tls, error);
     return rc != 0 ? mr_error_context(error, "tls") : 0;
+}
+
+static struct client_oauth oauth_of(const struct peer *peer)
+{
+    const struct peer_sasl *sasl = &peer->options->sasl;
+
+    return (struct client_oauth){.disk = peer->sink.host->disk,
+                                 .token_file = sasl->token_file,
+                                 .url = sasl->oauth.url,
+                                 .ca = sasl->oauth.ca,
+                                 .id = sasl->oauth.id,
+                                 .secret = sasl->oauth.secret,
+                                 .scope = sasl->oauth.scope};
 }
 
 static int open_client(struct peer *peer, struct mr_error *error)
@@ -194,6 +265,10 @@ static int open_client(struct peer *peer, struct mr_error *error)
             config.sasl_mechanism = (enum client_sasl_mechanism)(peer->options->sasl.mechanism + 1);
             config.sasl_user = peer->options->sasl.user;
             config.sasl_password = peer->options->sasl.password;
+        }
+        if (peer->options->sasl.mechanism + 1 == CLIENT_SASL_OAUTHBEARER) {
+            config.sasl_mechanism = CLIENT_SASL_OAUTHBEARER;
+            config.sasl_oauth = oauth_of(peer);
         }
         rc = client_new(&config, &peer->client, error);
     }

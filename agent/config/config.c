@@ -9,6 +9,7 @@
 #include "agent/config/fill.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
+#include "base/net/http_fetch.h"
 #include "base/net/stream.h"
 #include "base/text/nearest.h"
 #include "queue/queue.h"
@@ -404,14 +405,51 @@ static void check_protection(struct load *load, const struct config_place *place
                            "%s: tls.clients needs tls.ca, which says whose certificates count",
                            path);
     }
-    if (offers(listen, "PLAIN") && !tls.is_on && !is_unix && !listen->is_insecure) {
+    if ((offers(listen, "PLAIN") || offers(listen, "OAUTHBEARER")) && !tls.is_on && !is_unix &&
+        !listen->is_insecure) {
         config_problem_add(load->problems, place,
-                           "%s: PLAIN sends the password as it is: set tls, take SCRAM-SHA-512, or "
-                           "write 'insecure: true'",
+                           "%s: %s as it is: set tls, take SCRAM-SHA-512, or write "
+                           "'insecure: true'",
+                           path,
+                           offers(listen, "PLAIN") ? "PLAIN sends the password"
+                                                   : "OAUTHBEARER sends the token");
+    }
+    if (offers(listen, "OAUTHBEARER") && load->config->authentication.oauth.keys == NULL) {
+        config_problem_add(load->problems, place,
+                           "%s: OAUTHBEARER needs authentication.oauth, which says whose tokens "
+                           "count",
                            path);
     }
     check_address(load, place, path, listen->address, 9092, listen->is_insecure || is_protected,
                   "set tls and sasl (or tls.clients: required), use");
+}
+
+static void check_oauth(struct load *load)
+{
+    const struct config_oauth *oauth = &load->config->authentication.oauth;
+    const struct node *node = node_get(load->root, "authentication");
+    struct mr_http_url url;
+    struct mr_error error = {0};
+
+    if (node == NULL) {
+        return;
+    }
+    if ((oauth->keys == NULL) != (oauth->issuer == NULL)) {
+        config_problem_add(load->problems, &node->place,
+                           "authentication.oauth: keys and issuer belong together");
+        return;
+    }
+    if (oauth->keys == NULL || strstr(oauth->keys, "://") == NULL) {
+        return;
+    }
+    if (mr_http_url_parse(oauth->keys, &url, &error) != 0) {
+        config_problem_add(load->problems, &node->place, "authentication.oauth.keys: %s",
+                           error.text);
+    } else if (!url.is_tls && !mr_http_url_is_loopback(&url)) {
+        config_problem_add(load->problems, &node->place,
+                           "authentication.oauth.keys: who sits in between could give keys of his "
+                           "own: use https, or a file");
+    }
 }
 
 static void check_addresses(struct load *load)
@@ -501,6 +539,7 @@ static void load_root(struct load *load)
     fill_plugins(load);
     name_topics(load);
     check_addresses(load);
+    check_oauth(load);
     default_name(load);
 }
 

@@ -43,6 +43,23 @@ struct config_listen {
     int64_t sasl_session_ms;
 };
 
+/* How tokens of OAUTHBEARER are checked. */
+struct config_oauth {
+    const char *keys;
+    const char *ca;
+    int64_t refresh_ms;
+    const char *issuer;
+    struct mr_string_list audiences;
+    const char *subject_claim;
+    const char *scope_claim;
+    struct mr_string_list scopes;
+    int64_t skew_ms;
+};
+
+struct config_authentication {
+    struct config_oauth oauth;
+};
+
 enum config_tls_clients {
     CONFIG_TLS_CLIENTS_NONE,
     CONFIG_TLS_CLIENTS_OPTIONAL,
@@ -135,6 +152,7 @@ struct config_sink {
 struct config {
     struct config_node node;
     struct mr_table_list listen; /* struct config_listen */
+    struct config_authentication authentication;
     struct config_authorization authorization;
     struct config_disk disk;
     struct mr_table_map topic_map; /* struct config_topic, names filled in */

@@ -87,8 +87,9 @@ static const char *check_mechanisms(const void *value)
 
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->items[i], "PLAIN") != 0 && strcmp(list->items[i], "SCRAM-SHA-256") != 0 &&
-            strcmp(list->items[i], "SCRAM-SHA-512") != 0) {
-            return "only SCRAM-SHA-512, SCRAM-SHA-256 and PLAIN are known";
+            strcmp(list->items[i], "SCRAM-SHA-512") != 0 &&
+            strcmp(list->items[i], "OAUTHBEARER") != 0) {
+            return "only SCRAM-SHA-512, SCRAM-SHA-256, PLAIN and OAUTHBEARER are known";
         }
     }
     return NULL;
@@ -157,7 +158,7 @@ static const struct mr_option listen_options[] = {
      .type = MR_OPT_BOOL,
      .offset = offsetof(struct config_listen, is_insecure),
      .help = "Must be true for an address that is not loopback unless both TLS and authentication "
-             "protect it, and for PLAIN without TLS."},
+             "protect it, and for PLAIN or OAUTHBEARER without TLS."},
     {.name = "tls",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config_listen, tls),
@@ -169,14 +170,81 @@ static const struct mr_option listen_options[] = {
      .offset = offsetof(struct config_listen, sasl),
      .check = check_mechanisms,
      .example = "[SCRAM-SHA-512]",
-     .help = "Clients must show who they are by one of these: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN. "
-             "Users are made with 'millrace users create'."},
+     .help = "Clients must show who they are by one of these: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN, "
+             "OAUTHBEARER. Users are made with 'millrace users create'; tokens need "
+             "authentication.oauth."},
     {.name = "sasl_session",
      .type = MR_OPT_DURATION,
      .offset = offsetof(struct config_listen, sasl_session_ms),
      .fallback = "0",
      .help = "After this long clients must show it again (Kafka's connections.max.reauth.ms); 0: "
              "never."},
+    {0}};
+
+static const struct mr_option oauth_options[] = {
+    {.name = "keys",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_oauth, keys),
+     .example = "https://id.example/.well-known/jwks.json",
+     .help =
+         "A file or URL with the keys that tokens are signed with, as a JSON Web Key Set. Read "
+         "again every 'refresh', and when a token names a key that is not known. A URL is https, "
+         "or on a loopback address."},
+    {.name = "ca",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_oauth, ca),
+     .help = "PEM file of the authorities that are trusted for that URL; the system's unless "
+             "written."},
+    {.name = "refresh",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_oauth, refresh_ms),
+     .fallback = "1h",
+     .min = 100,
+     .help = "How often the keys are read again."},
+    {.name = "issuer",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_oauth, issuer),
+     .example = "https://id.example/",
+     .help = "Tokens must be from this issuer (claim iss)."},
+    {.name = "audience",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_oauth, audiences),
+     .example = "[millrace]",
+     .help =
+         "Tokens must be for one of these (claim aud). Unless written, only tokens that are for "
+         "nobody in particular are taken."},
+    {.name = "subject_claim",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_oauth, subject_claim),
+     .fallback = "sub",
+     .help = "The claim whose text is the user's name (Kafka's sasl.oauthbearer.sub.claim.name)."},
+    {.name = "scope_claim",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_oauth, scope_claim),
+     .fallback = "scope",
+     .help = "The claim with the scopes, a text with blanks or a list (Kafka's "
+             "sasl.oauthbearer.scope.claim.name)."},
+    {.name = "scopes",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_oauth, scopes),
+     .example = "[kafka]",
+     .help = "Scopes that a token must have, all of them. None unless written."},
+    {.name = "clock_skew",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_oauth, skew_ms),
+     .fallback = "30s",
+     .max = 3600000,
+     .help = "How far the issuer's clock and this node's may differ."},
+    {0}};
+
+static const struct mr_option authentication_options[] = {
+    {.name = "oauth",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_authentication, oauth),
+     .children = oauth_options,
+     .help =
+         "Tokens of OAUTHBEARER: signed by RSA (RS256 to PS512), elliptic curves (ES256 to ES512) "
+         "or EdDSA, never by a shared secret."},
     {0}};
 
 static const char *const enforce_words[] = {"auto", "always", "never", NULL};
@@ -409,6 +477,11 @@ const struct mr_option config_options[] = {
      .children_size = sizeof(struct config_listen),
      .help =
          "Where Kafka clients and other nodes may connect. Nothing is opened unless written here."},
+    {.name = "authentication",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, authentication),
+     .children = authentication_options,
+     .help = "How clients show who they are, beyond certificates and passwords."},
     {.name = "authorization",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config, authorization),

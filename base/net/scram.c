@@ -104,8 +104,7 @@ static void xor_into(uint8_t *target, const uint8_t *other, size_t size)
 
 /* ---- the server's side ---- */
 
-/* A saslname (RFC 5802, 5.1): "=2C" is a comma, "=3D" an equals sign, nothing else is escaped. */
-static int decode_user(const char *text, size_t size, char *user, size_t *ret_size)
+int scram_decode_name(const char *text, size_t size, char *user, size_t *ret_size)
 {
     size_t at = 0;
 
@@ -154,7 +153,7 @@ static int read_gs2(struct mr_scram_server *server, struct scram_reader *reader,
         reader->data += 1;
         reader->size -= 1;
     } else if (scram_take(reader, 'a', &value, &size) != 0 ||
-               decode_user(value, size, authzid, ret_authzid_size) != 0) {
+               scram_decode_name(value, size, authzid, ret_authzid_size) != 0) {
         return MR_EPROTOCOL;
     }
     server->gs2_size = (size_t)(reader->data - start);
@@ -201,7 +200,7 @@ int mr_scram_server_begin(struct mr_scram_server *server, const void *message, s
         return MR_EUNSUPPORTED; /* an extension that must be understood */
     }
     if (scram_take(&reader, 'n', &value, &value_size) != 0 ||
-        decode_user(value, value_size, server->user, &server->user_size) != 0 ||
+        scram_decode_name(value, value_size, server->user, &server->user_size) != 0 ||
         scram_take(&reader, 'r', &value, &value_size) != 0 || !scram_is_nonce(value, value_size)) {
         return MR_EPROTOCOL;
     }

@@ -25,6 +25,9 @@ struct scram_reader {
 int scram_take(struct scram_reader *reader, char name, const char **ret_value, size_t *ret_size);
 /* Standard base64 with padding; the size, or MR_EPROTOCOL. */
 ssize_t scram_decode(const char *text, size_t size, uint8_t *data, size_t capacity);
+/* A saslname (RFC 5802, 5.1): "=2C" is a comma, "=3D" an equals sign, nothing else is escaped. Room
+ * for MR_SCRAM_USER_SIZE_MAX and a NUL. MR_EPROTOCOL, also if it is empty. */
+int scram_decode_name(const char *text, size_t size, char *user, size_t *ret_size);
 /* Printable ASCII without commas, not empty. */
 bool scram_is_nonce(const char *text, size_t size);
 /* Appends to the AuthMessage or another bounded text: 0 or MR_ETOOLARGE. */

@@ -10,16 +10,34 @@
 #include "base/core/memory.h"
 #include "base/net/tls.h"
 #include "queue/broker/broker_internal.h"
+#include "queue/broker/oauth.h"
 #include "queue/broker/principal.h"
 
 enum {
-    FAILURE_SLOTS = 256,
+    FAILURE_SLOTS = 1024, /* of addresses, and of users */
     FAILURE_FORGOTTEN_MS = 60 * 1000,
     FAILURE_DELAY_MS = 100, /* Kafka's connection.failed.authentication.delay.ms */
     FAILURE_DOUBLINGS_MAX = 5,
+    FAILURE_LINES_MAX = 20, /* in the log, at once; then one for each */
+    FAILURE_LINE_MS = 1000, /* of these */
 };
 
-/* Addresses share slots: a stranger's failures may slow a failure down, never a success. */
+static const struct mr_metric_def failure_metrics[] = {
+    {"millrace_broker_authentication_failures_total", MR_COUNTER,
+     "Attempts to authenticate that were refused, by reason.", "reason"}};
+
+static const char *const failure_words[AUTH_FAILURE_COUNT] = {
+    [AUTH_FAILED_MALFORMED] = "malformed",
+    [AUTH_FAILED_MECHANISM] = "mechanism",
+    [AUTH_FAILED_UNKNOWN] = "unknown_user",
+    [AUTH_FAILED_SECRET] = "wrong_password",
+    [AUTH_FAILED_TOKEN] = "token",
+    [AUTH_FAILED_PRINCIPAL] = "other_principal",
+    [AUTH_FAILED_BUSY] = "busy",
+    [AUTH_FAILED_LATE] = "late",
+};
+
+/* Names share slots: a stranger's failures may slow a failure down, never a success. */
 struct failures {
     int64_t last_ms;
     int count;
@@ -32,7 +50,13 @@ struct auth {
     char **super_users; /* "User:admin" */
     size_t super_user_count;
     struct principal_rules *rules;
-    struct failures failures[FAILURE_SLOTS];
+    struct oauth *oauth; /* NULL: no tokens are taken */
+    struct failures by_address[FAILURE_SLOTS];
+    struct failures by_user[FAILURE_SLOTS];
+    struct mr_metric_set *failure_counts[AUTH_FAILURE_COUNT];
+    int64_t lines; /* that may be written to the log now */
+    int64_t lines_at_ms;
+    int64_t lines_left_out;
 };
 
 void auth_free(struct auth *auth)
@@ -45,6 +69,10 @@ void auth_free(struct auth *auth)
     }
     mr_free(auth->super_users);
     principal_rules_free(auth->rules);
+    oauth_free(auth->oauth);
+    for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
+        mr_metric_set_free(auth->failure_counts[i]);
+    }
     mr_free(auth);
 }
 
@@ -78,12 +106,20 @@ int auth_new(const struct broker_config *config, struct auth **ret_auth, struct 
     auth->meta = config->meta;
     auth->is_enforced = security->is_enforced;
     auth->allows_without_acl = security->allows_without_acl;
+    auth->lines = FAILURE_LINES_MAX;
+    for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
+        auth->failure_counts[i] =
+            mr_metric_set_new(config->metrics, failure_metrics, 1, &failure_words[i], 1);
+    }
     rc = copy_super_users(auth, security);
     if (rc != 0) {
         (void)mr_fail(error, rc, "broker");
     } else {
         rc = principal_rules_new(security->principal_rules, security->principal_rule_count,
                                  &auth->rules, error);
+    }
+    if (rc == 0 && security->oauth.keys != NULL) {
+        rc = oauth_new(config, &auth->oauth, error);
     }
     if (rc != 0) {
         auth_free(auth);
@@ -230,9 +266,48 @@ int32_t auth_operations(const struct auth *auth, const struct connection *connec
 
 /* ---- failed attempts ---- */
 
-int64_t auth_failure_delay_ms(struct auth *auth, const char *host, int64_t now_ms)
+struct oauth *auth_oauth(const struct auth *auth)
 {
-    struct failures *failures = &auth->failures[mr_hash64(host, strlen(host)) % FAILURE_SLOTS];
+    return auth->oauth;
+}
+
+/* Whether this line may be written. */
+static bool may_log(struct auth *auth, int64_t now_ms)
+{
+    int64_t more = (now_ms - auth->lines_at_ms) / FAILURE_LINE_MS;
+
+    if (more > 0) {
+        auth->lines =
+            auth->lines + more < FAILURE_LINES_MAX ? auth->lines + more : FAILURE_LINES_MAX;
+        auth->lines_at_ms = now_ms;
+    }
+    if (auth->lines == 0) {
+        auth->lines_left_out += 1;
+        return false;
+    }
+    auth->lines -= 1;
+    return true;
+}
+
+void auth_note_failure(const struct connection *connection, enum auth_failure kind,
+                       const char *user, const char *mechanism, const char *why)
+{
+    struct auth *auth = connection->broker->auth;
+
+    if (auth->failure_counts[kind] != NULL) {
+        auth->failure_counts[kind]->values[0] += 1;
+    }
+    if (may_log(auth, mr_loop_now_ms(connection->broker->loop))) {
+        mr_warn("authentication failed", KV_STR("peer", mr_stream_peer(connection->stream)),
+                KV_STR("user", user), KV_STR("mechanism", mechanism), KV_STR("reason", why),
+                KV_I64("more_not_logged", auth->lines_left_out));
+        auth->lines_left_out = 0;
+    }
+}
+
+static int doublings_of(struct failures *slots, const char *name, int64_t now_ms)
+{
+    struct failures *failures = &slots[mr_hash64(name, strlen(name)) % FAILURE_SLOTS];
     int doublings;
 
     if (now_ms - failures->last_ms > FAILURE_FORGOTTEN_MS) {
@@ -241,5 +316,13 @@ int64_t auth_failure_delay_ms(struct auth *auth, const char *host, int64_t now_m
     doublings = failures->count < FAILURE_DOUBLINGS_MAX ? failures->count : FAILURE_DOUBLINGS_MAX;
     failures->count = doublings + 1;
     failures->last_ms = now_ms;
-    return (int64_t)FAILURE_DELAY_MS << doublings;
+    return doublings;
+}
+
+int64_t auth_failure_delay_ms(struct auth *auth, const char *host, const char *user, int64_t now_ms)
+{
+    int by_address = doublings_of(auth->by_address, host, now_ms);
+    int by_user = user[0] != '\0' ? doublings_of(auth->by_user, user, now_ms) : 0;
+
+    return (int64_t)FAILURE_DELAY_MS << (by_address > by_user ? by_address : by_user);
 }

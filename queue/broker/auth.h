@@ -11,6 +11,7 @@
 
 struct auth;
 struct connection;
+struct oauth;
 struct request;
 
 enum { PRINCIPAL_SIZE = 640, HOST_SIZE = 280 };
@@ -34,8 +35,30 @@ bool auth_may_somewhere(const struct auth *auth, const struct connection *connec
 int32_t auth_operations(const struct auth *auth, const struct connection *connection,
                         enum acl_resource resource, struct wire_string name);
 
+/* ---- failed attempts ---- */
+
+/* What a failure is counted as; the words are the metric's label. */
+enum auth_failure {
+    AUTH_FAILED_MALFORMED, /* not a message of the mechanism, or not the next one */
+    AUTH_FAILED_MECHANISM, /* not offered */
+    AUTH_FAILED_UNKNOWN,   /* no such user, or not with this mechanism */
+    AUTH_FAILED_SECRET,    /* wrong password */
+    AUTH_FAILED_TOKEN,     /* not signed by who should, expired, for others */
+    AUTH_FAILED_PRINCIPAL, /* a session that is renewed by somebody else */
+    AUTH_FAILED_BUSY,      /* could not be checked */
+    AUTH_FAILED_LATE,      /* said nothing in time */
+    AUTH_FAILURE_COUNT
+};
+
+/* Counts it, and writes a line in the log: some at once, then one a second, with how many were left
+ * out. user: what the client has said, "" if it did not come so far. */
+void auth_note_failure(const struct connection *connection, enum auth_failure kind,
+                       const char *user, const char *mechanism, const char *why);
 /* How long the answer to a failed attempt waits, and notes the failure. Grows with each further one
- * from the same address, and is forgotten after a minute. */
-int64_t auth_failure_delay_ms(struct auth *auth, const char *host, int64_t now_ms);
+ * from the same address, or for the same user (""; not known), and is forgotten after a minute. */
+int64_t auth_failure_delay_ms(struct auth *auth, const char *host, const char *user,
+                              int64_t now_ms);
+/* NULL: no tokens are taken. */
+struct oauth *auth_oauth(const struct auth *auth);
 
 #endif

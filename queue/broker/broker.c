@@ -29,8 +29,6 @@ static const struct mr_metric_def broker_metrics[BROKER_METRIC_COUNT] = {
                                  NULL},
     [BROKER_AUTHENTICATIONS] = {"millrace_broker_authentications_total", MR_COUNTER,
                                 "Clients that have shown by SASL who they are.", NULL},
-    [BROKER_AUTHENTICATION_FAILURES] = {"millrace_broker_authentication_failures_total", MR_COUNTER,
-                                        "Attempts to authenticate that were refused.", NULL},
     [BROKER_DENIED] = {"millrace_broker_denied_total", MR_COUNTER,
                        "Times that a principal was not allowed to do what it asked for.", NULL},
     [BROKER_IDLE_CLOSED] = {"millrace_broker_idle_closed_total", MR_COUNTER,

@@ -20,6 +20,21 @@ struct mr_random;
 struct mr_stream;
 struct replicas;
 
+/* How tokens of OAUTHBEARER are checked (oauth.h). */
+struct broker_oauth {
+    const char *keys; /* a file or URL with a JSON Web Key Set; NULL: no tokens are taken */
+    const char *ca;   /* whom to trust for the URL; NULL: the system's */
+    int64_t refresh_ms;
+    const char *issuer;
+    const char *const *audiences;
+    size_t audience_count;
+    const char *subject_claim;
+    const char *scope_claim;
+    const char *const *scopes; /* all of them must be in the token */
+    size_t scope_count;
+    int64_t skew_ms;
+};
+
 /* Who may do what, on all listeners. */
 struct broker_security {
     bool is_enforced;        /* ask the access control lists; else everybody may everything */
@@ -28,6 +43,7 @@ struct broker_security {
     size_t super_user_count;
     const char *const *principal_rules; /* for certificates (principal.h) */
     size_t principal_rule_count;
+    struct broker_oauth oauth;
 };
 
 struct broker_listener_config {

@@ -6,11 +6,7 @@
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
-#include "base/core/state.h"
-#include "base/core/workers.h"
-#include "base/net/scram.h"
-#include "queue/broker/auth.h"
-#include "queue/broker/broker_internal.h"
+#include "queue/broker/sasl_internal.h"
 #include "queue/wire/security.h"
 
 /* Happy path with SCRAM: START -handshake-> WRAPPED -first message-> CHALLENGED -proof-> OPEN. With
@@ -22,18 +18,12 @@
  * 4. The connection goes meanwhile: a worker's check is finished, nobody is told.
  * Answered requests come one after the other (connection_may_start), so a state is never overtaken.
  *
+ * 5. A token that is not good (OAUTHBEARER): the client is told why, answers one byte, and then it
+ * is closed (RFC 7628, 3.2.3): sasl_oauth.c.
+ *
  *   START -> BARE | WRAPPED -> CHALLENGED -> OPEN         BARE, WRAPPED -> CHECKING -> OPEN
- *   OPEN -> WRAPPED (once more, KIP-368)                  any -> FAILED */
-enum sasl_state {
-    SASL_STATE_START,
-    SASL_STATE_BARE,    /* handshake v0: tokens without headers */
-    SASL_STATE_WRAPPED, /* handshake v1: tokens in SaslAuthenticate */
-    SASL_STATE_CHALLENGED,
-    SASL_STATE_CHECKING,
-    SASL_STATE_OPEN,
-    SASL_STATE_FAILED,
-};
-
+ *   CHECKING -> CHALLENGED (a refusal to be seen)          OPEN -> WRAPPED (once more, KIP-368)
+ *   any -> FAILED */
 static const char *const sasl_state_names[] = {"start",    "bare", "wrapped", "challenged",
                                                "checking", "open", "failed"};
 
@@ -45,7 +35,8 @@ static const uint32_t sasl_moves[] = {
     [SASL_STATE_WRAPPED] =
         MR_TO(SASL_STATE_CHALLENGED) | MR_TO(SASL_STATE_CHECKING) | MR_TO(SASL_STATE_FAILED),
     [SASL_STATE_CHALLENGED] = MR_TO(SASL_STATE_OPEN) | MR_TO(SASL_STATE_FAILED),
-    [SASL_STATE_CHECKING] = MR_TO(SASL_STATE_OPEN) | MR_TO(SASL_STATE_FAILED),
+    [SASL_STATE_CHECKING] =
+        MR_TO(SASL_STATE_OPEN) | MR_TO(SASL_STATE_CHALLENGED) | MR_TO(SASL_STATE_FAILED),
     [SASL_STATE_OPEN] = MR_TO(SASL_STATE_WRAPPED) | MR_TO(SASL_STATE_FAILED),
     [SASL_STATE_FAILED] = 0,
 };
@@ -60,43 +51,10 @@ static const struct {
     {SASL_PLAIN, "PLAIN"},
     {SASL_SCRAM_SHA_256, "SCRAM-SHA-256"},
     {SASL_SCRAM_SHA_512, "SCRAM-SHA-512"},
+    {SASL_OAUTHBEARER, "OAUTHBEARER"},
 };
 
 enum { MECHANISM_COUNT = sizeof mechanism_names / sizeof mechanism_names[0] };
-
-struct sasl {
-    struct mr_link link; /* of broker->strangers, until OPEN */
-    struct connection *connection;
-    struct mr_machine machine;
-    unsigned offered;
-    enum sasl_mechanism mechanism;
-    bool is_bare;
-    bool is_again;
-    bool is_real; /* the user exists */
-    int64_t deadline_ms;
-    int64_t session_ms;         /* 0: for ever */
-    int64_t session_ends_at_ms; /* once OPEN; 0: never */
-    struct mr_scram_server *scram;
-};
-
-/* One attempt that takes time: a password check by a worker, or the wait before a bad answer. Lives
- * in the request's memory. */
-struct attempt {
-    struct mr_work work;
-    struct mr_timer timer;
-    struct request *request;
-    struct mr_scram_credential credential;
-    bool is_real;
-    bool is_right;
-    char user[MR_SCRAM_USER_SIZE_MAX + 1];
-    char *password; /* in the request's frame; wiped after use */
-    size_t password_size;
-};
-
-static enum sasl_state state_of(const struct sasl *sasl)
-{
-    return (enum sasl_state)sasl->machine.state;
-}
 
 struct sasl *sasl_new(struct connection *connection, unsigned mechanisms, int64_t session_ms)
 {
@@ -136,14 +94,14 @@ void sasl_free(struct sasl *sasl)
 
 bool sasl_is_open(const struct sasl *sasl, int64_t now_ms)
 {
-    return sasl == NULL || (state_of(sasl) == SASL_STATE_OPEN &&
+    return sasl == NULL || (sasl_state(sasl) == SASL_STATE_OPEN &&
                             (sasl->session_ends_at_ms == 0 || now_ms < sasl->session_ends_at_ms));
 }
 
 bool sasl_expects_token(const struct sasl *sasl)
 {
     return sasl != NULL && sasl->is_bare &&
-           (state_of(sasl) == SASL_STATE_BARE || state_of(sasl) == SASL_STATE_CHALLENGED);
+           (sasl_state(sasl) == SASL_STATE_BARE || sasl_state(sasl) == SASL_STATE_CHALLENGED);
 }
 
 bool sasl_admits(const struct sasl *sasl, int api_key, int64_t now_ms)
@@ -151,7 +109,7 @@ bool sasl_admits(const struct sasl *sasl, int api_key, int64_t now_ms)
     if (sasl == NULL) {
         return true;
     }
-    switch (state_of(sasl)) {
+    switch (sasl_state(sasl)) {
     case SASL_STATE_START:
         return api_key == WIRE_API_API_VERSIONS || api_key == WIRE_API_SASL_HANDSHAKE;
     case SASL_STATE_WRAPPED:
@@ -168,24 +126,6 @@ bool sasl_admits(const struct sasl *sasl, int api_key, int64_t now_ms)
     return false;
 }
 
-void sasl_check_deadlines(struct broker *broker, int64_t now_ms)
-{
-    while (!mr_list_is_empty(&broker->strangers)) {
-        struct sasl *sasl = mr_container(broker->strangers.next, struct sasl, link);
-        if (now_ms < sasl->deadline_ms) {
-            return; /* the list is in order of arrival */
-        }
-        connection_close(sasl->connection, "not authenticated in time");
-    }
-}
-
-/* ---- handshake ---- */
-
-static void sasl_move(struct sasl *sasl, enum sasl_state state)
-{
-    mr_state_move(&sasl->machine, (int)state, mr_stream_peer(sasl->connection->stream));
-}
-
 static const char *name_of(enum sasl_mechanism mechanism)
 {
     for (size_t i = 0; i < MECHANISM_COUNT; i++) {
@@ -196,12 +136,30 @@ static const char *name_of(enum sasl_mechanism mechanism)
     return "?";
 }
 
-static void note_failure(const struct connection *connection, const char *user, const char *why)
+static void note_failure(const struct connection *connection, struct sasl_failure failure)
 {
-    connection->broker->metric_set->values[BROKER_AUTHENTICATION_FAILURES] += 1;
-    mr_warn("authentication failed", KV_STR("peer", mr_stream_peer(connection->stream)),
-            KV_STR("user", user), KV_STR("mechanism", name_of(connection->sasl->mechanism)),
-            KV_STR("reason", why));
+    auth_note_failure(connection, failure.kind, failure.user, name_of(connection->sasl->mechanism),
+                      failure.why);
+}
+
+void sasl_check_deadlines(struct broker *broker, int64_t now_ms)
+{
+    while (!mr_list_is_empty(&broker->strangers)) {
+        struct sasl *sasl = mr_container(broker->strangers.next, struct sasl, link);
+        if (now_ms < sasl->deadline_ms) {
+            return; /* the list is in order of arrival */
+        }
+        note_failure(sasl->connection,
+                     (struct sasl_failure){AUTH_FAILED_LATE, "", "not authenticated in time"});
+        connection_close(sasl->connection, NULL);
+    }
+}
+
+/* ---- handshake ---- */
+
+void sasl_move(struct sasl *sasl, enum sasl_state state)
+{
+    mr_state_move(&sasl->machine, (int)state, mr_stream_peer(sasl->connection->stream));
 }
 
 /* 0: not offered. */
@@ -236,8 +194,8 @@ static int list_mechanisms(struct request *request, unsigned offered,
 /* Kafka's 34, for one who asks where nobody has to, or begins again by the old way. */
 static bool may_shake(const struct sasl *sasl, int version)
 {
-    return sasl != NULL && (state_of(sasl) == SASL_STATE_START ||
-                            (state_of(sasl) == SASL_STATE_OPEN && version >= 1));
+    return sasl != NULL && (sasl_state(sasl) == SASL_STATE_START ||
+                            (sasl_state(sasl) == SASL_STATE_OPEN && version >= 1));
 }
 
 /* Takes the mechanism, or says why not. A session is renewed by the mechanism it began with. */
@@ -249,7 +207,7 @@ static int16_t choose(struct sasl *sasl, const struct request *request, struct w
         return KAFKA_ILLEGAL_SASL_STATE;
     }
     mechanism = find_mechanism(name, sasl->offered);
-    sasl->is_again = state_of(sasl) == SASL_STATE_OPEN;
+    sasl->is_again = sasl_state(sasl) == SASL_STATE_OPEN;
     if (mechanism == SASL_NONE || (sasl->is_again && mechanism != sasl->mechanism)) {
         sasl_move(sasl, SASL_STATE_FAILED);
         return mechanism == SASL_NONE ? KAFKA_UNSUPPORTED_SASL_MECHANISM : KAFKA_ILLEGAL_SASL_STATE;
@@ -274,8 +232,9 @@ void api_sasl_handshake(struct request *request)
     }
     response.error_code = choose(sasl, request, body->mechanism);
     request_count_error(request, response.error_code);
-    if (sasl != NULL && state_of(sasl) == SASL_STATE_FAILED) {
-        note_failure(connection, "", "mechanism is not offered");
+    if (sasl != NULL && sasl_state(sasl) == SASL_STATE_FAILED) {
+        note_failure(connection,
+                     (struct sasl_failure){AUTH_FAILED_MECHANISM, "", "mechanism is not offered"});
         connection_end_after_answers(connection);
     }
     request_respond(request, &response);
@@ -283,8 +242,8 @@ void api_sasl_handshake(struct request *request)
 
 /* ---- answers ---- */
 
-static void respond(struct request *request, int16_t error, const char *message, const char *token,
-                    size_t token_size)
+void sasl_respond(struct request *request, int16_t error, const char *message, const char *token,
+                  size_t token_size)
 {
     struct sasl *sasl = request->connection->sasl;
     struct sasl_authenticate_response response;
@@ -302,8 +261,8 @@ static void respond(struct request *request, int16_t error, const char *message,
     response.error_message = wire_text(message);
     response.auth_bytes.data = (const uint8_t *)token;
     response.auth_bytes.size = (int32_t)token_size;
-    if (state_of(sasl) == SASL_STATE_OPEN) {
-        response.session_lifetime_ms = sasl->session_ms;
+    if (sasl_state(sasl) == SASL_STATE_OPEN) {
+        response.session_lifetime_ms = sasl->lifetime_ms;
     }
     request_count_error(request, error);
     request_respond(request, &response);
@@ -314,21 +273,24 @@ static void fail_now(struct request *request)
     struct connection *connection = request->connection;
     char message[128];
 
-    request->cancel = NULL;
-    connection_end_after_answers(connection);
     /* Kafka's words: whoever asks learns nothing about which part was wrong. */
     (void)snprintf(message, sizeof message,
                    "Authentication failed during authentication due to invalid credentials with "
                    "SASL mechanism %s",
                    name_of(connection->sasl->mechanism));
-    respond(request, KAFKA_SASL_AUTHENTICATION_FAILED, message, "", 0);
+    connection_end_after_answers(connection);
+    sasl_respond(request, KAFKA_SASL_AUTHENTICATION_FAILED, message, "", 0);
+}
+
+static void end_delay(struct attempt *attempt)
+{
+    attempt->request->cancel = NULL;
+    attempt->delayed(attempt->request);
 }
 
 static void on_delay(struct mr_timer *timer)
 {
-    struct attempt *attempt = timer->owner;
-
-    fail_now(attempt->request);
+    end_delay(timer->owner);
 }
 
 static void cancel_delay(struct request *request)
@@ -339,15 +301,15 @@ static void cancel_delay(struct request *request)
     request_end(request);
 }
 
-/* The bad answer waits, so that guessing takes time. */
-static void fail_later(struct request *request, const char *user, const char *why)
+void sasl_fail_then(struct request *request, struct attempt *attempt, struct sasl_failure failure,
+                    void (*delayed)(struct request *request))
 {
     struct connection *connection = request->connection;
     struct broker *broker = request->broker;
-    struct attempt *attempt = request->handler;
+    int64_t delay_ms = auth_failure_delay_ms(broker->auth, connection->host, failure.user,
+                                             mr_loop_now_ms(broker->loop));
 
-    sasl_move(connection->sasl, SASL_STATE_FAILED);
-    note_failure(connection, user, why);
+    note_failure(connection, failure);
     if (attempt == NULL) {
         attempt = request_alloc(request, sizeof *attempt);
     }
@@ -356,16 +318,30 @@ static void fail_later(struct request *request, const char *user, const char *wh
         return;
     }
     attempt->request = request;
+    attempt->delayed = delayed;
     request->handler = attempt;
     request->cancel = cancel_delay;
     mr_timer_init(&attempt->timer, broker->loop, on_delay, attempt);
-    if (mr_timer_start(&attempt->timer, auth_failure_delay_ms(broker->auth, connection->host,
-                                                              mr_loop_now_ms(broker->loop))) != 0) {
-        fail_now(request);
+    if (mr_timer_start(&attempt->timer, delay_ms) != 0) {
+        end_delay(attempt);
     }
 }
 
-static void succeed(struct request *request, const char *user, const char *token, size_t token_size)
+/* The bad answer waits, so that guessing takes time. */
+void sasl_fail(struct request *request, struct attempt *attempt, struct sasl_failure failure)
+{
+    sasl_move(request->connection->sasl, SASL_STATE_FAILED);
+    sasl_fail_then(request, attempt, failure, fail_now);
+}
+
+/* 0 is for ever. */
+static int64_t shorter(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms == 0 || (other_ms != 0 && other_ms < one_ms) ? other_ms : one_ms;
+}
+
+void sasl_succeed(struct request *request, const char *user, int64_t lifetime_ms, const char *token,
+                  size_t token_size)
 {
     struct connection *connection = request->connection;
     struct broker *broker = request->broker;
@@ -376,18 +352,33 @@ static void succeed(struct request *request, const char *user, const char *token
     auth_set_principal(connection, user);
     if (sasl->is_again && strcmp(before, connection->principal) != 0) {
         memcpy(connection->principal, before, sizeof before);
-        fail_later(request, user, "the principal must stay the same");
+        sasl_fail(
+            request, NULL,
+            (struct sasl_failure){AUTH_FAILED_PRINCIPAL, user, "the principal must stay the same"});
         return;
     }
     sasl_move(sasl, SASL_STATE_OPEN);
     mr_list_remove(&sasl->link);
+    sasl->lifetime_ms = shorter(sasl->session_ms, lifetime_ms);
     sasl->session_ends_at_ms =
-        sasl->session_ms > 0 ? mr_loop_now_ms(broker->loop) + sasl->session_ms : 0;
+        sasl->lifetime_ms > 0 ? mr_loop_now_ms(broker->loop) + sasl->lifetime_ms : 0;
     broker->metric_set->values[BROKER_AUTHENTICATIONS] += 1;
     mr_debug("authenticated", KV_STR("principal", connection->principal),
              KV_STR("mechanism", name_of(sasl->mechanism)),
              KV_STR("peer", mr_stream_peer(connection->stream)));
-    respond(request, KAFKA_NONE, NULL, token, token_size);
+    sasl_respond(request, KAFKA_NONE, NULL, token, token_size);
+}
+
+static struct sasl_failure malformed(const char *user, const char *why)
+{
+    return (struct sasl_failure){AUTH_FAILED_MALFORMED, user, why};
+}
+
+static struct sasl_failure wrong_password(const char *user, bool is_real)
+{
+    return is_real ? (struct sasl_failure){AUTH_FAILED_SECRET, user, "wrong password"}
+                   : (struct sasl_failure){AUTH_FAILED_UNKNOWN, user,
+                                           "no such user or not this mechanism"};
 }
 
 /* ---- PLAIN (RFC 4616) ---- */
@@ -411,10 +402,9 @@ static void on_checked(struct mr_work *work)
     if (request->connection == NULL) {
         request_end(request);
     } else if (is_right) {
-        succeed(request, attempt->user, "", 0);
+        sasl_succeed(request, attempt->user, 0, "", 0);
     } else {
-        fail_later(request, attempt->user,
-                   attempt->is_real ? "wrong password" : "no such user or not this mechanism");
+        sasl_fail(request, attempt, wrong_password(attempt->user, attempt->is_real));
     }
 }
 
@@ -462,7 +452,7 @@ static void take_plain(struct request *request, const uint8_t *token, size_t siz
     attempt->work = (struct mr_work){.run = check_password, .done = on_checked, .owner = attempt};
     request->handler = attempt;
     if (parse_plain(attempt, token, size) != 0) {
-        fail_later(request, "", "not a PLAIN token");
+        sasl_fail(request, attempt, malformed("", "not a PLAIN token"));
         return;
     }
     attempt->is_real = users_challenge(users, attempt->user, strlen(attempt->user),
@@ -474,7 +464,9 @@ static void take_plain(struct request *request, const uint8_t *token, size_t siz
     }
     sasl_move(sasl, SASL_STATE_CHECKING);
     if (mr_workers_submit(broker->auth_workers, &attempt->work) != 0) {
-        fail_later(request, attempt->user, "no thread for the check");
+        sasl_fail(
+            request, attempt,
+            (struct sasl_failure){AUTH_FAILED_BUSY, attempt->user, "no thread for the check"});
     }
 }
 
@@ -497,7 +489,7 @@ static void take_scram_first(struct request *request, const uint8_t *token, size
         return;
     }
     if (mr_scram_server_begin(sasl->scram, token, size) != 0) {
-        fail_later(request, "", "not a first message of SCRAM");
+        sasl_fail(request, NULL, malformed("", "not a first message of SCRAM"));
         return;
     }
     sasl->is_real = users_challenge(&meta_image(broker->meta)->users, sasl->scram->user,
@@ -506,11 +498,11 @@ static void take_scram_first(struct request *request, const uint8_t *token, size
     text_size = mr_scram_server_challenge(sasl->scram, &credential, nonce, text, sizeof text);
     mr_scram_wipe(&credential, sizeof credential);
     if (text_size < 0) {
-        fail_later(request, sasl->scram->user, "the client's nonce is too long");
+        sasl_fail(request, NULL, malformed(sasl->scram->user, "the client's nonce is too long"));
         return;
     }
     sasl_move(sasl, SASL_STATE_CHALLENGED);
-    respond(request, KAFKA_NONE, NULL, text, (size_t)text_size);
+    sasl_respond(request, KAFKA_NONE, NULL, text, (size_t)text_size);
 }
 
 static void take_scram_proof(struct request *request, const uint8_t *token, size_t size)
@@ -523,13 +515,13 @@ static void take_scram_proof(struct request *request, const uint8_t *token, size
     memcpy(user, sasl->scram->user, sizeof user);
     drop_scram(sasl);
     if (text_size < 0 || !sasl->is_real) {
-        fail_later(request, user,
-                   !sasl->is_real          ? "no such user or not this mechanism"
-                   : text_size == MR_EAUTH ? "wrong password"
-                                           : "not the proof of this conversation");
+        sasl_fail(request, NULL,
+                  sasl->is_real && text_size != MR_EAUTH
+                      ? malformed(user, "not the proof of this conversation")
+                      : wrong_password(user, sasl->is_real));
         return;
     }
-    succeed(request, user, text, (size_t)text_size);
+    sasl_succeed(request, user, 0, text, (size_t)text_size);
 }
 
 /* ---- tokens ---- */
@@ -538,7 +530,9 @@ static void take_token(struct request *request, const uint8_t *token, size_t siz
 {
     struct sasl *sasl = request->connection->sasl;
 
-    if (state_of(sasl) == SASL_STATE_CHALLENGED) {
+    if (sasl->mechanism == SASL_OAUTHBEARER) {
+        sasl_take_oauth(request, token, size);
+    } else if (sasl_state(sasl) == SASL_STATE_CHALLENGED) {
         take_scram_proof(request, token, size);
     } else if (sasl->mechanism == SASL_PLAIN) {
         take_plain(request, token, size);
@@ -558,7 +552,7 @@ void api_sasl_authenticate(struct request *request)
     struct sasl *sasl = request->connection->sasl;
     struct sasl_authenticate_response response;
 
-    if (sasl != NULL && state_of(sasl) != SASL_STATE_OPEN) {
+    if (sasl != NULL && sasl_state(sasl) != SASL_STATE_OPEN) {
         take_token(request, body->auth_bytes.data,
                    body->auth_bytes.size > 0 ? (size_t)body->auth_bytes.size : 0);
         return;

@@ -18,6 +18,7 @@ enum sasl_mechanism {
     SASL_PLAIN = 1,
     SASL_SCRAM_SHA_256 = 2,
     SASL_SCRAM_SHA_512 = 4,
+    SASL_OAUTHBEARER = 8,
 };
 
 enum {

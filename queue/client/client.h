@@ -29,6 +29,7 @@
 
 struct client;
 struct client_request;
+struct mr_disk;
 struct mr_metrics;
 struct mr_tls_context;
 struct node;
@@ -37,7 +38,21 @@ enum client_sasl_mechanism {
     CLIENT_SASL_NONE,
     CLIENT_SASL_PLAIN,
     CLIENT_SASL_SCRAM_SHA_256,
-    CLIENT_SASL_SCRAM_SHA_512
+    CLIENT_SASL_SCRAM_SHA_512,
+    CLIENT_SASL_OAUTHBEARER
+};
+
+/* Where tokens for OAUTHBEARER come from: a file, which is read at each authentication, or a server
+ * of identities (client credentials, KIP-768), which is asked when four fifths of the last token's
+ * life are over. */
+struct client_oauth {
+    struct mr_disk *disk;
+    const char *token_file; /* NULL: */
+    const char *url;
+    const char *ca; /* NULL: the system's */
+    const char *id;
+    const char *secret;
+    const char *scope; /* NULL: what the server gives */
 };
 
 /* Zeros mean the values that are given. */
@@ -54,6 +69,7 @@ struct client_config {
     enum client_sasl_mechanism sasl_mechanism; /* NONE: nobody asks who we are */
     const char *sasl_user;                     /* copied */
     const char *sasl_password;                 /* copied; wiped at the end */
+    struct client_oauth sasl_oauth;            /* for OAUTHBEARER, instead of those; copied */
     int64_t request_timeout_ms;                /* from client_send to the answer: 30 s */
     int64_t connect_timeout_ms;                /* 10 s */
     int64_t backoff_ms_min;       /* between attempts at one node: 50 ms, doubled up to */

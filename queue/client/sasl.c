@@ -3,6 +3,8 @@
  *
  *   handshake -> PLAIN: one token -> done
  *   handshake -> SCRAM: first message -> (a worker salts the password) -> proof -> the node's own
+ *   handshake -> OAUTHBEARER: (a worker gets a token) -> token -> done, or a refusal -> 1 byte ->
+ * end
  *
  * What is refused ends the connection with MR_EAUTH and the node's words. */
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include "base/core/memory.h"
 #include "base/core/workers.h"
 #include "base/net/scram.h"
+#include "queue/client/bearer.h"
 #include "queue/client/client_internal.h"
 #include "queue/wire/kafka_error.h"
 #include "queue/wire/security.h"
@@ -23,6 +26,7 @@ struct sasl_config {
     enum client_sasl_mechanism mechanism;
     char *user;
     char *password;
+    struct bearer *bearer; /* its worker's, while that has work */
     struct mr_workers *workers;
 };
 
@@ -33,7 +37,11 @@ struct sasl_talk {
     struct mr_scram_client scram;
     bool is_proved; /* the proof was sent */
     bool is_working;
-    char *password; /* the client's, which outlives its workers' work */
+    char *password;          /* the client's, which outlives its workers' work */
+    struct bearer *bearer;   /* likewise */
+    struct mr_bytes message; /* OAUTHBEARER: the first */
+    struct mr_error error;
+    int rc;
     char challenge[TOKEN_SIZE];
     size_t challenge_size;
     char token[TOKEN_SIZE];
@@ -46,7 +54,19 @@ static const char *const mechanism_names[] = {
     [CLIENT_SASL_PLAIN] = "PLAIN",
     [CLIENT_SASL_SCRAM_SHA_256] = "SCRAM-SHA-256",
     [CLIENT_SASL_SCRAM_SHA_512] = "SCRAM-SHA-512",
+    [CLIENT_SASL_OAUTHBEARER] = "OAUTHBEARER",
 };
+
+static int copy_credentials(struct sasl_config *made, const struct client_config *config)
+{
+    if (config->sasl_mechanism == CLIENT_SASL_OAUTHBEARER) {
+        return bearer_new(&config->sasl_oauth, &made->bearer);
+    }
+    mr_assert(config->sasl_user != NULL && config->sasl_password != NULL);
+    made->user = mr_strdup(config->sasl_user);
+    made->password = mr_strdup(config->sasl_password);
+    return made->user == NULL || made->password == NULL ? MR_ENOMEM : 0;
+}
 
 int sasl_config_new(const struct client_config *config, struct sasl_config **ret_config)
 {
@@ -56,15 +76,12 @@ int sasl_config_new(const struct client_config *config, struct sasl_config **ret
         *ret_config = NULL;
         return 0;
     }
-    mr_assert(config->sasl_user != NULL && config->sasl_password != NULL);
     made = mr_calloc(1, sizeof *made);
     if (made == NULL) {
         return MR_ENOMEM;
     }
     made->mechanism = config->sasl_mechanism;
-    made->user = mr_strdup(config->sasl_user);
-    made->password = mr_strdup(config->sasl_password);
-    if (made->user == NULL || made->password == NULL ||
+    if (copy_credentials(made, config) != 0 ||
         mr_workers_new(config->loop, "sasl", 1, &made->workers) != 0) {
         sasl_config_free(made);
         return MR_ENOMEM;
@@ -82,6 +99,7 @@ void sasl_config_free(struct sasl_config *config)
     if (config->password != NULL) {
         mr_scram_wipe(config->password, strlen(config->password));
     }
+    bearer_free(config->bearer);
     mr_free(config->password);
     mr_free(config->user);
     mr_free(config);
@@ -89,6 +107,10 @@ void sasl_config_free(struct sasl_config *config)
 
 static void talk_free(struct sasl_talk *talk)
 {
+    if (talk->message.data != NULL) {
+        mr_scram_wipe(talk->message.data, talk->message.size_bytes);
+    }
+    mr_bytes_done(&talk->message);
     mr_scram_wipe(talk, sizeof *talk);
     mr_free(talk);
 }
@@ -120,16 +142,21 @@ static int refuse(struct node *node, int rc, const char *format, struct wire_str
 
 static void on_authenticate(struct client_request *request, int rc, const void *response);
 
-static int send_token(struct node *node)
+static int send_bytes(struct node *node, const void *data, size_t size)
 {
     struct sasl_talk *talk = node->talk;
     int max = node->versions[WIRE_API_SASL_AUTHENTICATE].max;
     int ours = sasl_authenticate_request_message.version_max;
 
-    talk->authenticate.auth_bytes.data = (const uint8_t *)talk->token;
-    talk->authenticate.auth_bytes.size = (int32_t)talk->token_size;
+    talk->authenticate.auth_bytes.data = data;
+    talk->authenticate.auth_bytes.size = (int32_t)size;
     return node_ask(node, WIRE_API_SASL_AUTHENTICATE, &talk->authenticate, max < ours ? max : ours,
                     on_authenticate);
+}
+
+static int send_token(struct node *node)
+{
+    return send_bytes(node, node->talk->token, (size_t)node->talk->token_size);
 }
 
 static void first_token(struct sasl_talk *talk, const struct sasl_config *config,
@@ -194,6 +221,59 @@ static int take_challenge(struct node *node, const struct wire_bytes *token)
     return talk->is_working ? 0 : MR_ENOMEM;
 }
 
+/* ---- OAUTHBEARER ---- */
+
+static void get_token(struct mr_work *work)
+{
+    struct sasl_talk *talk = work->owner;
+
+    talk->rc = bearer_message(talk->bearer, &talk->message, &talk->error);
+}
+
+static void on_token(struct mr_work *work)
+{
+    struct sasl_talk *talk = work->owner;
+    struct node *node = talk->node;
+    int rc = talk->rc;
+
+    talk->is_working = false;
+    if (node == NULL) {
+        talk_free(talk);
+        return;
+    }
+    if (rc != 0) {
+        node_break(node, MR_EAUTH, talk->error.text);
+        return;
+    }
+    rc = send_bytes(node, talk->message.data, talk->message.size_bytes);
+    if (rc != 0) {
+        node_break(node, rc, mr_code_text(rc));
+    }
+}
+
+static int fetch_token(struct node *node)
+{
+    struct sasl_talk *talk = node->talk;
+
+    talk->work = (struct mr_work){.run = get_token, .done = on_token, .owner = talk};
+    talk->bearer = node->client->sasl->bearer;
+    talk->is_working = mr_workers_submit(node->client->sasl->workers, &talk->work) == 0;
+    return talk->is_working ? 0 : MR_ENOMEM;
+}
+
+/* A refusal comes as an answer, which wants one byte back (RFC 7628, 3.2.3); then comes the error.
+ */
+static int take_refusal(struct node *node)
+{
+    static const uint8_t byte = 1;
+
+    if (node->talk->is_proved) {
+        return refuse(node, MR_EAUTH, "it does not take our token%.*s", wire_text(""));
+    }
+    node->talk->is_proved = true;
+    return send_bytes(node, &byte, 1);
+}
+
 /* ---- the steps ---- */
 
 static void on_renew(struct mr_timer *timer)
@@ -226,13 +306,17 @@ static int finish(struct node *node, int64_t lifetime_ms)
 static int take_answer(struct node *node, const struct sasl_authenticate_response *answer)
 {
     struct sasl_talk *talk = node->talk;
-    bool is_scram = node->client->sasl->mechanism != CLIENT_SASL_PLAIN;
+    bool is_oauth = node->client->sasl->mechanism == CLIENT_SASL_OAUTHBEARER;
+    bool is_scram = !is_oauth && node->client->sasl->mechanism != CLIENT_SASL_PLAIN;
 
     if (answer->error_code != 0) {
         return refuse(node, MR_EAUTH, "it does not let us in: %.*s",
                       answer->error_message.size > 0
                           ? answer->error_message
                           : wire_text(kafka_error_name(answer->error_code)));
+    }
+    if (is_oauth && (answer->auth_bytes.size > 0 || talk->is_proved)) {
+        return take_refusal(node);
     }
     if (is_scram && !talk->is_proved) {
         return take_challenge(node, &answer->auth_bytes);
@@ -263,6 +347,10 @@ static void on_handshake(struct client_request *request, int rc, const void *res
     if (answer->error_code != 0) {
         node->hello_rc = refuse(node, MR_EAUTH, "it does not take our SASL mechanism: %.*s",
                                 wire_text(kafka_error_name(answer->error_code)));
+        return;
+    }
+    if (node->client->sasl->mechanism == CLIENT_SASL_OAUTHBEARER) {
+        node->hello_rc = fetch_token(node);
         return;
     }
     first_token(node->talk, node->client->sasl, mr_random_system());

@@ -17,7 +17,9 @@ static const char *why(const struct lane *lane, int rc)
 {
     const char *error = client_error(lane->peer->client);
 
-    return (rc == MR_ENETWORK || rc == MR_ETIMEDOUT) && error[0] != '\0' ? error : mr_code_text(rc);
+    return (rc == MR_ENETWORK || rc == MR_ETIMEDOUT || rc == MR_EAUTH) && error[0] != '\0'
+               ? error
+               : mr_code_text(rc);
 }
 
 static bool is_refusal(int code)

@@ -178,7 +178,8 @@ static void take_answer(struct lane *lane, struct flight *flight, int rc,
         answer->responses.items[0].partition_responses.count != 1) {
         rc = rc == 0 ? MR_EPROTOCOL : rc;
         lane_unsure(lane, "Produce: %s",
-                    rc == MR_ENETWORK && error[0] != '\0' ? error : mr_code_text(rc));
+                    (rc == MR_ENETWORK || rc == MR_EAUTH) && error[0] != '\0' ? error
+                                                                              : mr_code_text(rc));
         return;
     }
     partition = &answer->responses.items[0].partition_responses.items[0];

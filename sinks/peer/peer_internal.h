@@ -29,10 +29,20 @@ struct peer_tls {
     const char *server_name;
 };
 
+struct peer_oauth {
+    const char *url;
+    const char *ca;
+    const char *id;
+    const char *secret;
+    const char *scope;
+};
+
 struct peer_sasl {
     int mechanism; /* place in the words, which are those of enum client_sasl_mechanism but NONE */
     const char *user;
     const char *password;
+    const char *token_file;
+    struct peer_oauth oauth;
 };
 
 struct peer_options {

@@ -36,12 +36,15 @@ def varint(number):
 
 
 class Connection:
-    """One connection; by TCP to (host, port) or by a path to a Unix socket."""
+    """One connection; by TCP to (host, port) or by a path to a Unix socket; perhaps from another of the
+    host's own addresses, since failures slow down the next ones from the same."""
 
-    def __init__(self, address, timeout_s=20):
+    def __init__(self, address, timeout_s=20, source=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout_s)
+        if source is not None:
+            self.socket.bind((source, 0))
         self.connect(address)
         self.correlation = 0
 

@@ -69,8 +69,13 @@ def allow(node, principal, operation, resource, name, **more):
         assert raw_kafka.add_acl(control, principal, operation, resource, name, **more) == 0
 
 
-def raw(node, place=0):
-    return Connection(("127.0.0.1", node.ports[place]))
+def raw(node, place=0, source=None):
+    return Connection(("127.0.0.1", node.ports[place]), source=source)
+
+
+def sources():
+    """Addresses of this host, each another one."""
+    return (f"127.0.{number // 250}.{number % 250 + 2}" for number in range(1, 60000))
 
 
 def python_options(node, certificates, mechanism, is_tls, user="admin", password=PASSWORD):
@@ -96,12 +101,14 @@ def rdkafka_options(node, certificates, mechanism, is_tls, user="admin", passwor
 
 
 def metric(node, name):
-    """A number of the metrics page, by the admin socket."""
+    """A number of the metrics page, by the admin socket: the sum over all labels, or of those that are
+    written behind the name as they are on the page."""
     with socket.socket(socket.AF_UNIX) as admin:
         admin.connect(str(node.data / "admin.sock"))
         admin.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         page = b""
         while part := admin.recv(65536):
             page += part
-    match = re.search(rf"^{name}(?:{{[^}}]*}})? (\d+)", page.decode(), re.M)
-    return int(match.group(1)) if match else 0
+    labels = "" if "{" in name else "(?:{[^}]*})?"
+    return sum(int(number) for number in
+               re.findall(rf"^{re.escape(name)}{labels} (\d+)", page.decode(), re.M))
