@@ -9,21 +9,18 @@
  * that a reload also ends what was resumed on the old trust). Who connects keeps the newest session
  * per server name, and uses it once, as RFC 8446 (C.4) advises. */
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/core/disk.h"
 #include "base/core/map.h"
 #include "base/core/memory.h"
 #include "base/core/metric.h"
 #include "base/net/tls.h"
+#include "base/net/tls_pem.h"
 #include "base/net/tls_stream.h"
 
 enum {
-    FILE_SIZE_MAX = 4 * 1024 * 1024, /* a bundle of a whole system is 0.25 MiB */
     SESSIONS_MAX = 256,
     SESSION_SECONDS = 3600,
     READ_BUFFER_SIZE = 32 * 1024,
@@ -65,107 +62,50 @@ struct mr_tls_context {
 
 /* ---- reading files ---- */
 
-static int no_password(char *text, int size, int is_write, void *owner)
-{
-    (void)text;
-    (void)size;
-    (void)is_write;
-    *(bool *)owner = true;
-    return -1;
-}
-
-/* A file's text as a BIO over *ret_text, which the caller wipes and frees. */
-static int open_pem(const struct mr_tls_config *config, const char *path, char **ret_text,
-                    size_t *ret_size, BIO **ret_bio, struct mr_error *error)
-{
-    struct mr_disk *disk = config->disk != NULL ? config->disk : mr_disk_system();
-    int rc = mr_disk_read_file(disk, path, FILE_SIZE_MAX, ret_text, ret_size, error);
-
-    if (rc != 0) {
-        return rc;
-    }
-    *ret_bio = BIO_new_mem_buf(*ret_text, (int)*ret_size);
-    if (*ret_bio == NULL) {
-        mr_free(*ret_text);
-        return mr_fail(error, MR_ENOMEM, "'%s'", path);
-    }
-    return 0;
-}
-
-static void close_pem(char *text, size_t size, BIO *bio)
-{
-    BIO_free(bio);
-    OPENSSL_cleanse(text, size);
-    mr_free(text);
-}
-
-static int64_t ends_ms(const X509 *certificate)
-{
-    struct tm parts;
-
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) {
-        return 0;
-    }
-    return (int64_t)timegm(&parts) * 1000;
-}
-
 /* The first certificate is ours, the others lead to the root. */
 static int load_chain(SSL_CTX *ctx, const struct mr_tls_config *config, int64_t *ret_expires_ms,
                       struct mr_error *error)
 {
-    BIO *bio = NULL;
-    char *text = NULL;
-    size_t size = 0;
+    struct tls_pem pem;
     X509 *certificate;
-    int rc = open_pem(config, config->cert, &text, &size, &bio, error);
+    int rc = tls_pem_open(config->disk, config->cert, &pem, error);
 
     if (rc != 0) {
         return rc;
     }
-    certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    certificate = PEM_read_bio_X509(pem.bio, NULL, NULL, NULL);
     if (certificate == NULL || SSL_CTX_use_certificate(ctx, certificate) != 1) {
         rc = mr_fail_text(error, MR_ECONFIG, "'%s': no certificate that can be used: %s",
                           config->cert, tls_reason("it is not in PEM form"));
     } else {
-        *ret_expires_ms = ends_ms(certificate);
+        *ret_expires_ms = tls_time_ms(X509_get0_notAfter(certificate));
     }
     X509_free(certificate);
-    while (rc == 0 && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while (rc == 0 && (certificate = PEM_read_bio_X509(pem.bio, NULL, NULL, NULL)) != NULL) {
         if (SSL_CTX_add0_chain_cert(ctx, certificate) != 1) {
             X509_free(certificate);
             rc = mr_fail_text(error, MR_ECONFIG, "'%s': the chain: %s", config->cert,
                               tls_reason("not usable"));
         }
     }
-    ERR_clear_error(); /* the end of the file counts as one */
-    close_pem(text, size, bio);
+    tls_pem_close(&pem);
     return rc;
 }
 
 static int load_key(SSL_CTX *ctx, const struct mr_tls_config *config, struct mr_error *error)
 {
-    BIO *bio = NULL;
-    char *text = NULL;
-    size_t size = 0;
-    bool is_encrypted = false;
-    EVP_PKEY *key;
-    int rc = open_pem(config, config->key, &text, &size, &bio, error);
+    EVP_PKEY *key = NULL;
+    int rc = tls_pem_key(config->disk, config->key, &key, error);
 
     if (rc != 0) {
         return rc;
     }
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_password, &is_encrypted);
-    if (key == NULL) {
-        rc = mr_fail_text(error, MR_ECONFIG, "'%s': %s", config->key,
-                          is_encrypted ? "the key is encrypted; give one without a pass phrase"
-                                       : "no private key in PEM form");
-    } else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
+    if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
         rc = mr_fail_text(error, MR_ECONFIG, "the key '%s' does not belong to the certificate '%s'",
                           config->key, config->cert);
     }
     ERR_clear_error();
     EVP_PKEY_free(key);
-    close_pem(text, size, bio);
     return rc;
 }
 
@@ -174,22 +114,19 @@ static int load_key(SSL_CTX *ctx, const struct mr_tls_config *config, struct mr_
 static int load_revoked(SSL_CTX *ctx, const struct mr_tls_config *config, struct mr_error *error)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    BIO *bio = NULL;
-    char *text = NULL;
-    size_t size = 0;
+    struct tls_pem pem;
     int count = 0;
     X509_CRL *list;
-    int rc = open_pem(config, config->crl, &text, &size, &bio, error);
+    int rc = tls_pem_open(config->disk, config->crl, &pem, error);
 
     if (rc != 0) {
         return rc;
     }
-    while ((list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+    while ((list = PEM_read_bio_X509_CRL(pem.bio, NULL, NULL, NULL)) != NULL) {
         count += X509_STORE_add_crl(store, list) == 1;
         X509_CRL_free(list);
     }
-    ERR_clear_error();
-    close_pem(text, size, bio);
+    tls_pem_close(&pem);
     if (count == 0) {
         return mr_fail_text(error, MR_ECONFIG, "'%s': no revocation list in PEM form", config->crl);
     }
@@ -201,25 +138,22 @@ static int load_trust(SSL_CTX *ctx, const struct mr_tls_config *config, bool is_
                       struct mr_error *error)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    BIO *bio = NULL;
-    char *text = NULL;
-    size_t size = 0;
+    struct tls_pem pem;
     int count = 0;
     X509 *certificate;
-    int rc = open_pem(config, config->ca, &text, &size, &bio, error);
+    int rc = tls_pem_open(config->disk, config->ca, &pem, error);
 
     if (rc != 0) {
         return rc;
     }
-    while ((certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while ((certificate = PEM_read_bio_X509(pem.bio, NULL, NULL, NULL)) != NULL) {
         count += X509_STORE_add_cert(store, certificate) == 1;
         if (is_server) { /* tells clients which certificates to choose from */
             (void)SSL_CTX_add_client_CA(ctx, certificate);
         }
         X509_free(certificate);
     }
-    ERR_clear_error();
-    close_pem(text, size, bio);
+    tls_pem_close(&pem);
     if (count == 0) {
         return mr_fail_text(error, MR_ECONFIG, "'%s': no certificate in PEM form", config->ca);
     }

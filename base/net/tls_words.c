@@ -1,7 +1,6 @@
 /* Why a handshake failed, in a sentence that a person can act on: OpenSSL's own words name a place
  * in its code ("certificate verify failed"); what matters is which certificate, whose, and what is
  * wrong. */
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "base/core/error.h"
 #include "base/net/tls.h"
+#include "base/net/tls_pem.h"
 #include "base/net/tls_stream.h"
 
 const char *tls_reason(const char *otherwise)
@@ -16,99 +16,6 @@ const char *tls_reason(const char *otherwise)
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
     return reason != NULL ? reason : otherwise;
-}
-
-static void subject_of(X509 *certificate, char *text, size_t size)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    int used = 0;
-
-    if (bio != NULL &&
-        X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0) {
-        used = BIO_read(bio, text, (int)size - 1);
-    }
-    text[used > 0 ? used : 0] = '\0';
-    BIO_free(bio);
-}
-
-static int print_ip(const ASN1_OCTET_STRING *ip, char *text, size_t size)
-{
-    const unsigned char *bytes = ASN1_STRING_get0_data(ip);
-    int family = ASN1_STRING_length(ip) == 4 ? AF_INET : AF_INET6;
-    char host[INET6_ADDRSTRLEN];
-
-    if ((ASN1_STRING_length(ip) != 4 && ASN1_STRING_length(ip) != 16) ||
-        inet_ntop(family, bytes, host, sizeof host) == NULL) {
-        return MR_EUNSUPPORTED;
-    }
-    return snprintf(text, size, "IP:%s", host) < (int)size ? 0 : MR_ETOOLARGE;
-}
-
-/* 0, MR_ETOOLARGE, or MR_EUNSUPPORTED for what is left out. */
-static int print_name(const GENERAL_NAME *name, char *text, size_t size)
-{
-    const ASN1_IA5STRING *string;
-    const char *kind;
-    int length;
-
-    switch (name->type) {
-    case GEN_IPADD:
-        return print_ip(name->d.iPAddress, text, size);
-    case GEN_DNS:
-        kind = "DNS";
-        break;
-    case GEN_URI:
-        kind = "URI";
-        break;
-    case GEN_EMAIL:
-        kind = "EMAIL";
-        break;
-    default:
-        return MR_EUNSUPPORTED;
-    }
-    string = name->d.ia5;
-    length = ASN1_STRING_length(string);
-    /* A NUL inside would make one name look like another. */
-    if (memchr(ASN1_STRING_get0_data(string), '\0', (size_t)length) != NULL) {
-        return MR_EUNSUPPORTED;
-    }
-    return snprintf(text, size, "%s:%.*s", kind, length, ASN1_STRING_get0_data(string)) < (int)size
-               ? 0
-               : MR_ETOOLARGE;
-}
-
-static int alternative_of(const X509 *certificate, int index, char *text, size_t size)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int rc = MR_ENOENT;
-
-    for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
-        rc = print_name(sk_GENERAL_NAME_value(names, i), text, size);
-        if (rc != MR_EUNSUPPORTED && index-- == 0) {
-            break;
-        }
-        rc = MR_ENOENT;
-    }
-    GENERAL_NAMES_free(names);
-    return rc;
-}
-
-/* "DNS:hub-1, IP:10.0.0.1", as far as there is room. */
-static void names_of(const X509 *certificate, char *text, size_t size)
-{
-    char name[128];
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (int i = 0; alternative_of(certificate, i, name, sizeof name) == 0; i++) {
-        int more = snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", name);
-
-        if (more < 0 || (size_t)more >= size - used) {
-            text[used] = '\0';
-            return;
-        }
-        used += (size_t)more;
-    }
 }
 
 static int fail_verify(struct mr_error *error, const struct tls_stream *self, long verdict)
@@ -120,9 +27,9 @@ static int fail_verify(struct mr_error *error, const struct tls_stream *self, lo
         return mr_fail_text(error, MR_EAUTH, "TLS: the peer's certificate is refused: %s",
                             X509_verify_cert_error_string(verdict));
     }
-    subject_of(self->refused, subject, sizeof subject);
+    tls_name_text(X509_get_subject_name(self->refused), subject, sizeof subject);
     if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-        names_of(self->leaf, names, sizeof names);
+        tls_alternatives(self->leaf, names, sizeof names);
         return mr_fail_text(
             error, MR_EAUTH, "TLS: the server's certificate (%s) is not for '%s' but for %s",
             subject, self->server_name, names[0] != '\0' ? names : "no name at all");
@@ -160,7 +67,10 @@ int tls_fail(struct mr_error *error, const struct tls_stream *self, int ssl_erro
 
     if (code == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
         ssl_error == SSL_ERROR_SYSCALL) {
-        rc = mr_fail_text(error, MR_ENETWORK, "TLS: the peer is gone without a word");
+        rc = mr_fail_text(error, MR_ENETWORK, "TLS: the peer is gone without a word%s",
+                          SSL_get_state(self->ssl) == TLS_ST_CW_CLNT_HELLO
+                              ? " at our first one; does it speak TLS here?"
+                              : "");
     } else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK) {
         rc = fail_verify(error, self, verdict);
     } else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
@@ -197,7 +107,7 @@ int mr_stream_tls_subject(const struct mr_stream *stream, char *text, size_t siz
     if (certificate == NULL) {
         return MR_ENOENT;
     }
-    subject_of(certificate, subject, sizeof subject);
+    tls_name_text(X509_get_subject_name(certificate), subject, sizeof subject);
     X509_free(certificate);
     if (strlen(subject) >= size || strlen(subject) == sizeof subject - 1) {
         return MR_ETOOLARGE;
@@ -218,7 +128,7 @@ int mr_stream_tls_alternative(const struct mr_stream *stream, int index, char *t
     if (certificate == NULL) {
         return MR_ENOENT;
     }
-    rc = alternative_of(certificate, index, text, size);
+    rc = tls_alternative(certificate, index, text, size);
     X509_free(certificate);
     return rc;
 }
