@@ -22,8 +22,8 @@
     "  -b, --node HOST:PORT  any node, or Kafka broker\n"                                          \
     "  -c, --config-file FILE  the node of this configuration, by its own socket\n"                \
     "  --data DIR            the node with this data directory, likewise\n"                        \
-    "                        (none of them: the only node that runs on this host)\n"               \
-    "  -o, --output json     instead of a table\n"                                                 \
+    "                        (none of them: the only node that runs on this "                      \
+    "host)\n" CLI_LOGIN_USAGE "  -o, --output json     instead of a table\n"                       \
     "  --no-header           no line of titles\n"
 
 static const struct cli_command commands[] = {
@@ -114,7 +114,8 @@ static const struct cli_command commands[] = {
      "  --mechanism NAME      SCRAM-SHA-512 or SCRAM-SHA-256, may be given twice (default: both)\n"
      "  --iterations N        4096 to 16384 (default 4096)\n"
      "  -o, --output json     instead of a table\n"
-     "  --no-header           no line of titles\n" CLI_TARGET_ANY_USAGE},
+     "  --no-header           no line of titles\n" CLI_TARGET_ANY_USAGE_TLS
+     "  --login-password-file FILE, --login-mechanism NAME   one's own, not the new user's\n"},
     {"acls", "list, add, remove rights", cli_acls,
      "  millrace acls\n"
      "  millrace acls add --allow alice --operation read --topic web. --prefixed\n"
@@ -134,6 +135,23 @@ static const struct cli_command commands[] = {
      "  --host ADDRESS         only from there\n"
      "  -o, --output json      instead of a table\n"
      "  --no-header            no line of titles\n" CLI_TARGET_ANY_USAGE},
+    {"tls", "make a small authority and certificates; show and check them", cli_tls,
+     "  millrace tls init -d /etc/millrace/tls             ca.pem and ca.key: whom all trust\n"
+     "  millrace tls issue -d /etc/millrace/tls hub-1 hub-1.example.net 10.0.0.1\n"
+     "                                                     hub-1.pem and hub-1.key, for these "
+     "names\n"
+     "  millrace tls issue -d /etc/millrace/tls --client alice\n"
+     "  millrace tls revoke -d /etc/millrace/tls alice.pem  adds to crl.pem\n"
+     "  millrace tls show hub-1.pem\n"
+     "  millrace tls check --cert hub-1.pem --key hub-1.key --ca ca.pem hub-1\n\n"
+     "  -d, --dir DIR         where the authority is, and what is written (default: here)\n"
+     "  --days N              how long it is good (authority 3650, certificate 825, list 365)\n"
+     "  --name NAME           the subject's common name (default: the first name)\n"
+     "  --organization NAME   the subject's organization\n"
+     "  --client              issue, check: for who connects only\n"
+     "  --cert, --key, --ca, --crl FILE   check: of what\n\n"
+     "  Keys are EC P-256 and readable by their owner alone. Nothing is written over but crl.pem.\n"
+     "  Keep ca.key away from the nodes: they need ca.pem and their own pair.\n"},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 
@@ -248,6 +266,21 @@ int cli_parse(const char *command, int argc, char **argv, const struct cli_optio
     return optind;
 }
 
+void cli_print_problems(const char *path, const struct config_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct config_place *place = &problems->items[i].place;
+        fprintf(stderr, "%s", place->file == NULL ? path : place->file);
+        if (place->line > 0) {
+            fprintf(stderr, ":%d:%d", place->line, place->column);
+        }
+        fprintf(stderr, ": %s\n", problems->items[i].text);
+    }
+    if (problems->is_overflown) {
+        fprintf(stderr, "%s: more problems than can be shown\n", path);
+    }
+}
+
 struct config *cli_load_config(const char *path)
 {
     struct config_problems problems;
@@ -255,17 +288,7 @@ struct config *cli_load_config(const char *path)
 
     config_problems_init(&problems);
     config = config_load(mr_disk_system(), path, &problems);
-    for (size_t i = 0; i < problems.count; i++) {
-        const struct config_place *place = &problems.items[i].place;
-        fprintf(stderr, "%s", place->file == NULL ? path : place->file);
-        if (place->line > 0) {
-            fprintf(stderr, ":%d:%d", place->line, place->column);
-        }
-        fprintf(stderr, ": %s\n", problems.items[i].text);
-    }
-    if (problems.is_overflown) {
-        fprintf(stderr, "%s: more problems than can be shown\n", path);
-    }
+    cli_print_problems(path, &problems);
     config_problems_done(&problems);
     return config;
 }

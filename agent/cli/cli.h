@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 struct config;
+struct config_problems;
 struct mr_error;
 
 /* sysexits where they say something: the same for all subcommands. */
@@ -60,6 +61,8 @@ int cli_fail(const char *command, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Loads a configuration, or prints every problem ("file:line:column: text") and returns NULL. */
 struct config *cli_load_config(const char *path);
+/* The problems of a file, one a line. */
+void cli_print_problems(const char *path, const struct config_problems *problems);
 bool cli_is_json(const char *output); /* "-o json" */
 
 int cli_acls(int argc, char **argv);
@@ -74,6 +77,7 @@ int cli_ledger(int argc, char **argv);
 int cli_produce(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_sinks(int argc, char **argv);
+int cli_tls(int argc, char **argv);
 int cli_topics(int argc, char **argv);
 int cli_users(int argc, char **argv);
 int cli_version(int argc, char **argv);

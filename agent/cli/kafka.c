@@ -38,7 +38,12 @@ static int open_client(struct cli_kafka *kafka, const struct mr_address *address
                                          .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                          .request_timeout_ms = 2 * CONNECT_TIMEOUT_MS,
                                          .bootstrap = address,
-                                         .bootstrap_count = 1};
+                                         .bootstrap_count = 1,
+                                         .tls = kafka->credentials.tls,
+                                         .tls_server_name = kafka->credentials.server_name,
+                                         .sasl_mechanism = kafka->credentials.mechanism,
+                                         .sasl_user = kafka->credentials.user,
+                                         .sasl_password = kafka->credentials.password};
 
     mr_address_format(address, kafka->address, sizeof kafka->address);
     return client_new(&config, &kafka->client, error);
@@ -52,7 +57,7 @@ int cli_kafka_open(struct cli_kafka *kafka, const char *command, const struct cl
 
     *kafka = (struct cli_kafka){.command = command};
     wire_arena_init(&kafka->arena, ARENA_BYTES_MAX);
-    rc = cli_target_kafka(command, target, &address);
+    rc = cli_target_kafka(command, target, &address, &kafka->credentials);
     if (rc != CLI_OK) {
         return rc;
     }
@@ -93,6 +98,19 @@ void cli_kafka_close(struct cli_kafka *kafka)
         mr_loop_free(kafka->loop);
     }
     wire_arena_done(&kafka->arena);
+    cli_login_close(&kafka->credentials);
+}
+
+/* A node that ends a connection without a word mostly wants what was not offered. */
+static const char *hint(const struct cli_kafka *kafka, const char *words)
+{
+    if (strstr(words, "closed the connection") == NULL ||
+        strncmp(kafka->address, "unix:", 5) == 0) {
+        return "";
+    }
+    return kafka->credentials.tls == NULL    ? " (does it want --tls?)"
+           : kafka->credentials.user == NULL ? " (does it want a --user?)"
+                                             : "";
 }
 
 int cli_kafka_failed(const struct cli_kafka *kafka, int rc)
@@ -102,10 +120,10 @@ int cli_kafka_failed(const struct cli_kafka *kafka, int rc)
     if (kafka->is_interrupted) {
         return CLI_INTERRUPTED;
     }
-    return cli_fail(kafka->command,
-                    rc == MR_ENETWORK || rc == MR_ETIMEDOUT ? CLI_UNREACHABLE : CLI_FAILED,
-                    "%s%s%s", words[0] != '\0' ? words : kafka->address,
-                    words[0] != '\0' ? "" : ": ", words[0] != '\0' ? "" : mr_code_text(rc));
+    return cli_fail(
+        kafka->command, rc == MR_ENETWORK || rc == MR_ETIMEDOUT ? CLI_UNREACHABLE : CLI_FAILED,
+        "%s%s%s%s", words[0] != '\0' ? words : kafka->address, words[0] != '\0' ? "" : ": ",
+        words[0] != '\0' ? "" : mr_code_text(rc), hint(kafka, words));
 }
 
 struct call {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "agent/cli/login.h"
 #include "base/core/loop.h"
 #include "queue/client/client.h"
 #include "queue/wire/types.h"
@@ -16,6 +17,7 @@ struct cli_kafka {
     struct mr_loop *loop;
     struct mr_net *net;
     struct client *client;
+    struct cli_credentials credentials;
     struct wire_arena arena; /* of messages: until the close */
     struct mr_signal interrupt;
     struct mr_signal terminate;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/config/client.h"
 #include "agent/config/config.h"
 #include "agent/local.h"
 #include "base/core/buffer.h"
@@ -41,20 +42,32 @@ static int local_target(const char *command, const struct cli_target *target,
 }
 
 int cli_target_kafka(const char *command, const struct cli_target *target,
-                     struct mr_address *ret_address)
+                     struct mr_address *ret_address, struct cli_credentials *credentials)
 {
     struct mr_error error = {0};
+    const char *node = target->node;
+    int rc = cli_login_file(command, &target->login, &credentials->file);
 
-    if (target->node == NULL) {
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    if (node == NULL && credentials->file != NULL) {
+        node = credentials->file->node;
+    }
+    if (node == NULL && cli_login_is_given(&target->login)) {
+        return cli_fail(command, CLI_USAGE,
+                        "TLS and users are for --node; a node's own socket needs none");
+    }
+    if (node == NULL) {
         return local_target(command, target, LOCAL_NODE, ret_address);
     }
     if (target->config != NULL || target->data != NULL) {
         return cli_fail(command, CLI_USAGE, "--node names another node than -c or --data");
     }
-    if (mr_address_parse(target->node, 9092, ret_address, &error) != 0) {
+    if (mr_address_parse(node, 9092, ret_address, &error) != 0) {
         return cli_fail(command, CLI_USAGE, "--node: %s", error.text);
     }
-    return CLI_OK;
+    return cli_login_open(command, &target->login, credentials);
 }
 
 static const char *words_of(json_t *answer)

@@ -5,6 +5,7 @@
 #ifndef AGENT_CLI_TARGET_H
 #define AGENT_CLI_TARGET_H
 
+#include "agent/cli/login.h"
 #include "base/net/stream.h"
 
 struct mr_error;
@@ -14,6 +15,7 @@ struct cli_target {
     const char *config;
     const char *data;
     const char *node;
+    struct cli_login login; /* to that node */
 };
 
 /* Rows of a subcommand's option table. */
@@ -23,23 +25,24 @@ struct cli_target {
         .name = "data", .value = &(target).data                                                    \
     }
 #define CLI_TARGET_ANY(target)                                                                     \
-    CLI_TARGET_LOCAL(target),                                                                      \
-    {                                                                                              \
-        .name = "node", .letter = 'b', .value = &(target).node                                     \
-    }
+    CLI_TARGET_LOCAL(target), {.name = "node", .letter = 'b', .value = &(target).node},            \
+        CLI_LOGIN_OPTIONS((target).login, "password-file", "mechanism")
 #define CLI_TARGET_LOCAL_USAGE                                                                     \
     "  -c, --config FILE  the node of this configuration\n"                                        \
     "  --data DIR         the node with this data directory\n"                                     \
     "                     (neither: the only node that runs on this host)\n"
-#define CLI_TARGET_ANY_USAGE                                                                       \
+#define CLI_TARGET_ANY_USAGE     CLI_TARGET_NODE_USAGE CLI_LOGIN_USAGE
+#define CLI_TARGET_ANY_USAGE_TLS CLI_TARGET_NODE_USAGE CLI_LOGIN_USAGE_TLS
+#define CLI_TARGET_NODE_USAGE                                                                      \
     "  -b, --node HOST:PORT  any node, or Kafka broker\n"                                          \
     "  -c, --config FILE     the node of this configuration, by its own socket\n"                  \
     "  --data DIR            the node with this data directory, likewise\n"                        \
     "                        (none of them: the only node that runs on this host)\n"
 
-/* Where Kafka is spoken. CLI_OK, or what went wrong, told on stderr. */
+/* Where Kafka is spoken, and how: CLI_OK, or what went wrong, told on stderr. The credentials are
+ * to be closed in either case. */
 int cli_target_kafka(const char *command, const struct cli_target *target,
-                     struct mr_address *ret_address);
+                     struct mr_address *ret_address, struct cli_credentials *credentials);
 /* GET `path` of the admin API: the parsed answer (json_decref is the caller's), also when the
  * status is 503 (a failing health). CLI_OK, or what went wrong, told on stderr. */
 int cli_target_get(const char *command, const struct cli_target *target, const char *path,

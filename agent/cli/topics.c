@@ -589,6 +589,7 @@ int cli_topics(int argc, char **argv)
         {.name = "config-file", .letter = 'c', .value = &topics.target.config},
         {.name = "data", .value = &topics.target.data},
         {.name = "node", .letter = 'b', .value = &topics.target.node},
+        CLI_LOGIN_OPTIONS(topics.target.login, "password-file", "mechanism"),
         {.name = "output", .letter = 'o', .value = &topics.output},
         {.name = "no-header", .flag = &topics.no_header},
         {.name = "all", .letter = 'a', .flag = &topics.is_all},

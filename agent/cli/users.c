@@ -4,20 +4,19 @@
  * it. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
 #include "agent/cli/kafka.h"
+#include "agent/cli/password.h"
 #include "agent/cli/table.h"
 #include "agent/cli/target.h"
 #include "base/core/option.h"
 #include "base/net/scram.h"
 #include "queue/wire/security.h"
 
-enum { PASSWORD_SIZE = 512, MECHANISMS = 2 };
+enum { MECHANISMS = 2 };
 
 struct users {
     struct cli_kafka kafka;
@@ -28,7 +27,7 @@ struct users {
     bool wants[MECHANISMS + 1]; /* by Kafka's number */
     int64_t iterations;
     const char *name;
-    char password[PASSWORD_SIZE];
+    char password[CLI_PASSWORD_SIZE];
     bool has[MECHANISMS + 1]; /* of the user that is to go */
 };
 
@@ -133,45 +132,11 @@ static int do_list(struct users *users)
 
 /* ---- passwords ---- */
 
-static bool read_line(FILE *file, char *text, size_t size)
-{
-    size_t length;
-
-    if (fgets(text, (int)size, file) == NULL) {
-        return false;
-    }
-    length = strcspn(text, "\r\n");
-    if (text[length] == '\0' && length == size - 1) {
-        return false; /* longer than we take: half a password is none */
-    }
-    text[length] = '\0';
-    return length > 0;
-}
-
-static bool ask_hidden(const char *words, char *text, size_t size)
-{
-    struct termios before;
-    struct termios quiet;
-    bool is_read;
-
-    fprintf(stderr, "%s", words);
-    if (tcgetattr(STDIN_FILENO, &before) != 0) {
-        return false;
-    }
-    quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    is_read = read_line(stdin, text, size);
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-    fputc('\n', stderr);
-    return is_read;
-}
-
 static int ask_twice(struct users *users)
 {
-    char again[PASSWORD_SIZE];
-    bool is_same = ask_hidden("Password: ", users->password, sizeof users->password) &&
-                   ask_hidden("The same again: ", again, sizeof again) &&
+    char again[CLI_PASSWORD_SIZE];
+    bool is_same = cli_password_ask("Password: ", users->password) &&
+                   cli_password_ask("The same again: ", again) &&
                    strcmp(users->password, again) == 0;
 
     mr_scram_wipe(again, sizeof again);
@@ -180,26 +145,11 @@ static int ask_twice(struct users *users)
 
 static int take_password(struct users *users)
 {
-    FILE *file = stdin;
-    bool is_read;
-
     if (users->password_file == NULL && isatty(STDIN_FILENO)) {
         return ask_twice(users);
     }
-    if (users->password_file != NULL && strcmp(users->password_file, "-") != 0) {
-        file = fopen(users->password_file, "re");
-        if (file == NULL) {
-            return cli_fail("users", CLI_FAILED, "%s cannot be read", users->password_file);
-        }
-    }
-    is_read = read_line(file, users->password, sizeof users->password);
-    if (file != stdin) {
-        (void)fclose(file);
-    }
-    return is_read ? CLI_OK
-                   : cli_fail("users", CLI_USAGE,
-                              "the first line must be the password, of at most %d bytes",
-                              PASSWORD_SIZE - 2);
+    return cli_password_read("users", users->password_file != NULL ? users->password_file : "-",
+                             users->password);
 }
 
 /* ---- create and delete ---- */
@@ -389,13 +339,16 @@ int cli_users(int argc, char **argv)
     struct users users = {.output = "table"};
     struct cli_list mechanisms = {.count = 0};
     const char *iterations = NULL;
-    const struct cli_option options[] = {CLI_TARGET_ANY(users.target),
-                                         {.name = "output", .letter = 'o', .value = &users.output},
-                                         {.name = "no-header", .flag = &users.no_header},
-                                         {.name = "password-file", .value = &users.password_file},
-                                         {.name = "mechanism", .list = &mechanisms},
-                                         {.name = "iterations", .value = &iterations},
-                                         {0}};
+    const struct cli_option options[] = {
+        CLI_TARGET_LOCAL(users.target),
+        {.name = "node", .letter = 'b', .value = &users.target.node},
+        CLI_LOGIN_OPTIONS(users.target.login, "login-password-file", "login-mechanism"),
+        {.name = "output", .letter = 'o', .value = &users.output},
+        {.name = "no-header", .flag = &users.no_header},
+        {.name = "password-file", .value = &users.password_file},
+        {.name = "mechanism", .list = &mechanisms},
+        {.name = "iterations", .value = &iterations},
+        {0}};
     int rest = cli_parse("users", argc, argv, options);
     const struct verb *verb;
     int rc;

@@ -183,24 +183,39 @@ static int broken_code(int rc)
                : MR_ENETWORK;
 }
 
+/* The transport may know more than a code: with TLS 1.3 our certificate is refused after the
+ * handshake. */
+static const char *stream_words(const struct node *node, int rc)
+{
+    const char *words = mr_stream_failure(node->stream);
+
+    return words[0] != '\0' ? words : mr_code_text(rc);
+}
+
 static void on_readable(struct mr_stream *stream, void *owner)
 {
     struct node *node = owner;
+    char words[256];
     int rc = frame_receive(node);
 
     (void)stream;
     if (rc != 0 && node->stream != NULL) {
-        node_break(node, broken_code(rc),
-                   node->hello_rc != 0 && node->hello_reason[0] != '\0' ? node->hello_reason
-                   : rc == MR_EOF ? "the node closed the connection"
-                                  : mr_code_text(rc));
+        (void)snprintf(words, sizeof words, "%s",
+                       node->hello_rc != 0 && node->hello_reason[0] != '\0' ? node->hello_reason
+                       : rc == MR_EOF ? "the node closed the connection"
+                                      : stream_words(node, rc));
+        node_break(node, broken_code(rc), words);
     }
 }
 
 static void on_failed(struct mr_stream *stream, void *owner, int code)
 {
+    struct node *node = owner;
+    char words[256];
+
     (void)stream;
-    node_break(owner, broken_code(code), mr_code_text(code));
+    (void)snprintf(words, sizeof words, "%s", stream_words(node, code));
+    node_break(node, broken_code(code), words);
 }
 
 static const struct mr_stream_events node_events = {.on_readable = on_readable,
@@ -376,7 +391,7 @@ static void on_connected(void *owner, int rc, struct mr_stream *stream,
 
     node->connect = NULL;
     if (rc != 0) {
-        node_break(node, rc == MR_ETIMEDOUT ? rc : MR_ENETWORK, error->text);
+        node_break(node, rc == MR_ETIMEDOUT || rc == MR_EAUTH ? rc : MR_ENETWORK, error->text);
         return;
     }
     node->stream = stream;
