@@ -30,6 +30,7 @@
 #include "base/core/random.h"
 #include "base/core/workers.h"
 #include "base/net/stream.h"
+#include "base/net/tls.h"
 #include "queue/queue.h"
 
 enum { AGENT_WORKERS = 2 };
@@ -187,7 +188,8 @@ static int open_queue(struct agent *agent, struct mr_error *error)
     struct queue_config queue_config;
     size_t listener_count = 0;
     size_t topic_count = 0;
-    int rc = security_open(config, agent->disk, agent->metrics, &agent->security, error);
+    const struct security_env env = {config, agent->disk, agent->net, agent->metrics};
+    int rc = security_open(&env, &agent->security, error);
 
     if (rc == 0) {
         rc = make_listeners(agent, &listeners, &listener_count, error);
@@ -295,7 +297,7 @@ static void on_signal(struct mr_signal *signal, int number)
 
     if (number == SIGHUP) {
         mr_info("only certificates are read again; restart to change the configuration");
-        security_reload(agent->security);
+        mr_tls_watch_now(agent->net);
         return;
     }
     if (agent->stage == AGENT_RUNNING) {
@@ -343,6 +345,14 @@ static bool check_flow(void *owner, char *text, size_t size)
                       size);
 }
 
+static bool check_certificates(void *owner, char *text, size_t size)
+{
+    const struct agent *agent = owner;
+    struct mr_error error = {0};
+
+    return put_health(mr_tls_watch_health(agent->net, &error), &error, text, size);
+}
+
 typedef void (*page_cb)(struct flow *flow, struct mr_json *json);
 
 static int put_page(const struct agent *agent, page_cb page, struct mr_json *json,
@@ -381,6 +391,13 @@ static bool is_ready(void *owner)
     return ((const struct agent *)owner)->stage == AGENT_RUNNING;
 }
 
+static bool is_admin_protected(const struct config *config)
+{
+    struct config_tls tls = config_admin_tls(config);
+
+    return tls.is_on && tls.clients == CONFIG_TLS_CLIENTS_REQUIRED;
+}
+
 static int open_admin(struct agent *agent, struct mr_error *error)
 {
     const struct admin_route routes[] = {
@@ -411,7 +428,9 @@ static int open_admin(struct agent *agent, struct mr_error *error)
                                         .metrics = agent->metrics,
                                         .socket_path = address.host,
                                         .address = agent->config->admin.address,
-                                        .is_insecure = agent->config->admin.is_insecure,
+                                        .is_insecure = agent->config->admin.is_insecure ||
+                                                       is_admin_protected(agent->config),
+                                        .tls = security_admin_tls(agent->security),
                                         .is_ready = is_ready,
                                         .owner = agent};
     rc = admin_open(&config, &agent->admin, error);
@@ -423,6 +442,9 @@ static int open_admin(struct agent *agent, struct mr_error *error)
     }
     if (rc == 0) {
         rc = admin_add_check(agent->admin, "flow", check_flow, agent);
+    }
+    if (rc == 0) {
+        rc = admin_add_check(agent->admin, "certificates", check_certificates, agent);
     }
     return rc;
 }
@@ -446,6 +468,9 @@ static int open_ground(struct agent *agent, struct mr_error *error)
     mr_timer_init(&agent->watchdog_timer, agent->loop, on_watchdog, agent);
     agent->metrics = mr_metrics_new();
     rc = mr_net_new(agent->loop, agent->metrics, &agent->net);
+    if (rc == 0) {
+        rc = mr_tls_watch_every(agent->net, agent->config->node.tls.reload_ms);
+    }
     if (rc == 0) {
         rc = mr_workers_new(agent->loop, "worker", AGENT_WORKERS, &agent->workers);
     }

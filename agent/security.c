@@ -6,7 +6,6 @@
 
 #include "agent/config/config.h"
 #include "base/core/error.h"
-#include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/net/tls.h"
 
@@ -14,6 +13,7 @@ struct security {
     const struct config *config;
     struct mr_tls_context **contexts; /* by listener; NULL: plain */
     size_t count;
+    struct mr_tls_context *admin;
 };
 
 static const struct config_listen *listen_at(const struct config *config, size_t place)
@@ -29,6 +29,7 @@ void security_close(struct security *security)
     for (size_t i = 0; i < security->count; i++) {
         mr_tls_context_free(security->contexts[i]);
     }
+    mr_tls_context_free(security->admin);
     mr_free(security->contexts);
     mr_free(security);
 }
@@ -37,36 +38,55 @@ static_assert((int)CONFIG_TLS_CLIENTS_NONE == (int)MR_TLS_CLIENTS_NONE, "the sam
 static_assert((int)CONFIG_TLS_CLIENTS_OPTIONAL == (int)MR_TLS_CLIENTS_OPTIONAL, "the same words");
 static_assert((int)CONFIG_TLS_CLIENTS_REQUIRED == (int)MR_TLS_CLIENTS_REQUIRED, "the same words");
 
-static int open_context(const struct config *config, size_t place, struct mr_disk *disk,
-                        struct mr_metrics *metrics, struct mr_tls_context **ret_context,
+static int open_context(const struct security_env *env, const char *address,
+                        const struct config_tls *tls, struct mr_tls_context **ret_context,
                         struct mr_error *error)
 {
-    const struct config_listen *listen = listen_at(config, place);
-    struct config_tls tls = config_listen_tls(config, listen);
     struct mr_tls_config options = {
-        .name = listen->address,
-        .disk = disk,
-        .cert = tls.cert,
-        .key = tls.key,
-        .ca = tls.ca,
-        .crl = tls.crl,
-        .clients = (enum mr_tls_clients)tls.clients,
-        .is_tls13_required = tls.is_tls13_required,
+        .name = address,
+        .disk = env->disk,
+        .cert = tls->cert,
+        .key = tls->key,
+        .ca = tls->ca,
+        .crl = tls->crl,
+        .clients = (enum mr_tls_clients)tls->clients,
+        .is_tls13_required = tls->is_tls13_required,
     };
     int rc;
 
-    if (!tls.is_on) {
+    if (!tls->is_on) {
         return 0;
     }
-    rc = mr_tls_context_new(&options, metrics, ret_context, error);
-    return rc != 0 ? mr_error_context(error, "listen %s: tls", listen->address) : 0;
+    rc = mr_tls_context_new(&options, env->metrics, ret_context, error);
+    if (rc != 0) {
+        return mr_error_context(error, "listen %s: tls", address);
+    }
+    mr_tls_watch(env->net, *ret_context);
+    return 0;
 }
 
-int security_open(const struct config *config, struct mr_disk *disk, struct mr_metrics *metrics,
-                  struct security **ret_security, struct mr_error *error)
+static int open_contexts(struct security *security, const struct security_env *env,
+                         struct mr_error *error)
 {
+    const struct config *config = env->config;
+    struct config_tls tls = config_admin_tls(config);
+    int rc = open_context(env, "admin", &tls, &security->admin, error);
+
+    for (size_t i = 0; rc == 0 && i < security->count; i++) {
+        const struct config_listen *listen = listen_at(config, i);
+
+        tls = config_listen_tls(config, listen);
+        rc = open_context(env, listen->address, &tls, &security->contexts[i], error);
+    }
+    return rc;
+}
+
+int security_open(const struct security_env *env, struct security **ret_security,
+                  struct mr_error *error)
+{
+    const struct config *config = env->config;
     struct security *security = mr_calloc(1, sizeof *security);
-    int rc = 0;
+    int rc;
 
     if (security != NULL) {
         security->config = config;
@@ -77,9 +97,7 @@ int security_open(const struct config *config, struct mr_disk *disk, struct mr_m
         return mr_fail(error, MR_ENOMEM, "tls");
     }
     security->count = config->listen.count;
-    for (size_t i = 0; rc == 0 && i < security->count; i++) {
-        rc = open_context(config, i, disk, metrics, &security->contexts[i], error);
-    }
+    rc = open_contexts(security, env, error);
     if (rc != 0) {
         security_close(security);
         return rc;
@@ -130,6 +148,11 @@ static struct queue_oauth oauth_of(const struct config_oauth *oauth)
     };
 }
 
+struct mr_tls_context *security_admin_tls(const struct security *security)
+{
+    return security->admin;
+}
+
 struct queue_security security_rights(const struct security *security)
 {
     const struct config *config = security->config;
@@ -149,21 +172,4 @@ struct queue_security security_rights(const struct security *security)
         .principal_rule_count = authorization->principals.count,
         .oauth = oauth_of(&config->authentication.oauth),
     };
-}
-
-void security_reload(struct security *security)
-{
-    for (size_t i = 0; i < security->count; i++) {
-        struct mr_error error = {0};
-        const char *address = listen_at(security->config, i)->address;
-        if (security->contexts[i] == NULL) {
-            continue;
-        }
-        if (mr_tls_context_reload(security->contexts[i], &error) != 0) {
-            mr_error("certificates could not be taken; the old ones stay",
-                     KV_STR("listen", address), KV_STR("reason", error.text));
-        } else {
-            mr_info("certificates read again", KV_STR("listen", address));
-        }
-    }
 }

@@ -11,20 +11,28 @@ struct config;
 struct mr_disk;
 struct mr_error;
 struct mr_metrics;
+struct mr_net;
+struct mr_tls_context;
 struct security;
 
-/* Reads the certificates of all listeners. The config must outlive it. Fails with words that name
+struct security_env {
+    const struct config *config; /* outlives it */
+    struct mr_disk *disk;
+    struct mr_net *net;
+    struct mr_metrics *metrics;
+};
+
+/* Reads the certificates of all listeners, and has their files watched. Fails with words that name
  * the listener and the file. */
-int security_open(const struct config *config, struct mr_disk *disk, struct mr_metrics *metrics,
-                  struct security **ret_security, struct mr_error *error);
+int security_open(const struct security_env *env, struct security **ret_security,
+                  struct mr_error *error);
 /* After the listeners are closed. NULL is fine. */
 void security_close(struct security *security);
 /* Sets TLS and SASL of the listener at this place of the configuration. */
 void security_put_listener(const struct security *security, size_t place,
                            struct queue_listener_spec *spec);
 struct queue_security security_rights(const struct security *security);
-/* Reads certificates again, for connections from now on; what cannot be taken is said in the log
- * and the old one stays. */
-void security_reload(struct security *security);
+/* Of the admin address; NULL: plain. */
+struct mr_tls_context *security_admin_tls(const struct security *security);
 
 #endif

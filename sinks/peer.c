@@ -221,7 +221,11 @@ static int open_tls(struct peer *peer, struct mr_error *error)
         return 0;
     }
     rc = mr_tls_context_new(&config, peer->sink.host->metrics, &peer->tls, error);
-    return rc != 0 ? mr_error_context(error, "tls") : 0;
+    if (rc != 0) {
+        return mr_error_context(error, "tls");
+    }
+    mr_tls_watch(peer->sink.host->net, peer->tls);
+    return 0;
 }
 
 static struct client_oauth oauth_of(const struct peer *peer)

@@ -388,6 +388,20 @@ static bool offers(const struct config_listen *listen, const char *mechanism)
     return false;
 }
 
+/* Of a listener or of the admin address. */
+static void check_tls(struct load *load, const struct config_place *place, const char *path,
+                      const struct config_tls *tls)
+{
+    if ((tls->cert == NULL) != (tls->key == NULL)) {
+        config_problem_add(load->problems, place, "%s: tls.cert and tls.key belong together", path);
+    }
+    if (tls->is_on && tls->clients != CONFIG_TLS_CLIENTS_NONE && tls->ca == NULL) {
+        config_problem_add(load->problems, place,
+                           "%s: tls.clients needs tls.ca, which says whose certificates count",
+                           path);
+    }
+}
+
 /* What an address may do without is little: both encryption and a question who is there. */
 static void check_protection(struct load *load, const struct config_place *place, const char *path,
                              const struct config_listen *listen)
@@ -397,14 +411,7 @@ static void check_protection(struct load *load, const struct config_place *place
     bool is_protected =
         tls.is_on && (listen->sasl.count > 0 || tls.clients == CONFIG_TLS_CLIENTS_REQUIRED);
 
-    if ((tls.cert == NULL) != (tls.key == NULL)) {
-        config_problem_add(load->problems, place, "%s: tls.cert and tls.key belong together", path);
-    }
-    if (tls.is_on && tls.clients != CONFIG_TLS_CLIENTS_NONE && tls.ca == NULL) {
-        config_problem_add(load->problems, place,
-                           "%s: tls.clients needs tls.ca, which says whose certificates count",
-                           path);
-    }
+    check_tls(load, place, path, &tls);
     if ((offers(listen, "PLAIN") || offers(listen, "OAUTHBEARER")) && !tls.is_on && !is_unix &&
         !listen->is_insecure) {
         config_problem_add(load->problems, place,
@@ -452,11 +459,23 @@ static void check_oauth(struct load *load)
     }
 }
 
+static void check_admin(struct load *load)
+{
+    const struct config *config = load->config;
+    const struct node *admin = node_get(load->root, "admin");
+    const struct config_place *place = admin == NULL ? &load->root->place : &admin->place;
+    struct config_tls tls = config_admin_tls(config);
+    bool is_protected = tls.is_on && tls.clients == CONFIG_TLS_CLIENTS_REQUIRED;
+
+    check_tls(load, place, "admin", &tls);
+    check_address(load, place, "admin.address", config->admin.address, 9692,
+                  config->admin.is_insecure || is_protected, "set tls.clients: required, use");
+}
+
 static void check_addresses(struct load *load)
 {
     const struct config *config = load->config;
     const struct node *listen = node_get(load->root, "listen");
-    const struct node *admin = node_get(load->root, "admin");
 
     for (size_t i = 0; i < config->listen.count; i++) {
         const struct config_listen *item = &((const struct config_listen *)config->listen.items)[i];
@@ -468,8 +487,7 @@ static void check_addresses(struct load *load)
         (void)snprintf(path, sizeof path, "listen[%zu].advertise", i);
         check_address(load, &listen->items[i]->place, path, item->advertise, 9092, true, "");
     }
-    check_address(load, admin == NULL ? &load->root->place : &admin->place, "admin.address",
-                  config->admin.address, 9692, config->admin.is_insecure, "use");
+    check_admin(load);
 }
 
 static void name_topics(struct load *load)

@@ -22,6 +22,7 @@ struct config_tls {
     const char *crl;
     int clients; /* enum mr_tls_clients; -1 on listeners: node.tls */
     bool is_tls13_required;
+    int64_t reload_ms; /* in `node` only; 0: when asked */
 };
 
 struct config_node {
@@ -105,6 +106,7 @@ struct config_topic {
 struct config_admin {
     const char *address; /* NULL: only the Unix socket */
     bool is_insecure;
+    struct config_tls tls;
 };
 
 struct config_log {
@@ -183,6 +185,7 @@ const struct config_topic *config_topic_find(const struct config *config, const 
 /* What a listener's TLS comes to with the node's defaults; is_on is then final. */
 struct config_tls config_listen_tls(const struct config *config,
                                     const struct config_listen *listen);
+struct config_tls config_admin_tls(const struct config *config);
 /* Whether it asks anybody who they are. */
 bool config_listen_authenticates(const struct config *config, const struct config_listen *listen);
 

@@ -75,6 +75,14 @@ static const char *const clients_words[] = {"none", "optional", "required", NULL
     }
 
 static const struct mr_option node_tls_options[] = {
+    {.name = "reload",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_tls, reload_ms),
+     .fallback = "10s",
+     .min = 0,
+     .max = 86400000,
+     .help = "How often the files of all listeners and sinks are looked at; what has changed is "
+             "taken. 0: at SIGHUP only, which always reads them."},
     TLS_OPTIONS("Whether listeners speak TLS unless they say otherwise. Needs cert and key.",
                 .fallback = "none")};
 static const struct mr_option listen_tls_options[] = {
@@ -409,7 +417,13 @@ static const struct mr_option admin_options[] = {
     {.name = "insecure",
      .type = MR_OPT_BOOL,
      .offset = offsetof(struct config_admin, is_insecure),
-     .help = "Must be true for an address that is not loopback."},
+     .help = "Must be true for an address that is not loopback, unless tls.clients is required "
+             "there."},
+    {.name = "tls",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_admin, tls),
+     .children = listen_tls_options,
+     .help = "TLS on this address. What is not written is taken from node.tls."},
     {0}};
 
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};

@@ -3,10 +3,10 @@
 
 #include "agent/config/config.h"
 
-struct config_tls config_listen_tls(const struct config *config, const struct config_listen *listen)
+static struct config_tls with_defaults(const struct config *config, struct config_tls tls,
+                                       const char *address)
 {
     const struct config_tls *node = &config->node.tls;
-    struct config_tls tls = listen->tls;
 
     if (tls.cert == NULL && tls.key == NULL) {
         tls.is_on = tls.is_on && node->is_on;
@@ -21,8 +21,20 @@ struct config_tls config_listen_tls(const struct config *config, const struct co
         tls.clients = node->clients;
     }
     tls.is_tls13_required = tls.is_tls13_required || node->is_tls13_required;
-    tls.is_on = tls.is_on && tls.cert != NULL && strncmp(listen->address, "unix:", 5) != 0;
+    tls.is_on = tls.is_on && tls.cert != NULL && strncmp(address, "unix:", 5) != 0;
     return tls;
+}
+
+struct config_tls config_listen_tls(const struct config *config, const struct config_listen *listen)
+{
+    return with_defaults(config, listen->tls, listen->address);
+}
+
+struct config_tls config_admin_tls(const struct config *config)
+{
+    const struct config_admin *admin = &config->admin;
+
+    return with_defaults(config, admin->tls, admin->address != NULL ? admin->address : "unix:");
 }
 
 bool config_listen_authenticates(const struct config *config, const struct config_listen *listen)

@@ -127,6 +127,8 @@ int mr_net_new(struct mr_loop *loop, struct mr_metrics *metrics, struct mr_net *
     self->net.loop = loop;
     mr_list_init(&self->net.handshakes_due);
     mr_task_init(&self->net.handshakes_task, loop, tls_handshakes_step, &self->net);
+    mr_list_init(&self->net.tls_contexts);
+    mr_timer_init(&self->net.tls_timer, loop, tls_watch_on_timer, &self->net);
     self->net.metrics =
         metrics == NULL ? NULL : mr_metric_set_new(metrics, net_metrics, NET_METRIC_COUNT, NULL, 0);
     self->reserve_fd = reserve_open();
@@ -140,6 +142,9 @@ static void system_free(struct mr_net *net)
 
     mr_assert(mr_list_is_empty(&net->handshakes_due));
     mr_task_cancel(&net->handshakes_task);
+    mr_timer_stop(&net->tls_timer);
+    while (mr_list_pop(&net->tls_contexts) != NULL) { /* they may live longer */
+    }
     mr_workers_free(self->readers);
     mr_workers_free(self->lookups);
     mr_metric_set_free(net->metrics);

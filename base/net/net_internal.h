@@ -31,6 +31,9 @@ struct mr_net {
     struct mr_metric_set *metrics; /* may be NULL */
     struct mr_link handshakes_due; /* TLS handshakes whose next step can be taken, in order */
     struct mr_task handshakes_task;
+    struct mr_link tls_contexts; /* of struct tls_watched */
+    struct mr_timer tls_timer;
+    int64_t tls_interval_ms; /* 0: files are read only when asked */
 };
 
 struct mr_listener {
@@ -67,6 +70,7 @@ void net_use_reserve(struct mr_net *net, int listen_fd);
 
 /* tls_handshake.c: takes due steps, for a bounded time. */
 void tls_handshakes_step(struct mr_task *task);
+void tls_watch_on_timer(struct mr_timer *timer); /* tls_watch.c */
 
 int system_listen(struct mr_net *net, const struct mr_address *address,
                   const struct mr_listen_options *options, mr_listener_cb cb, void *owner,

@@ -13,6 +13,7 @@
 struct mr_disk;
 struct mr_error;
 struct mr_metrics;
+struct mr_net;
 struct mr_stream;
 struct mr_tls_context;
 
@@ -46,6 +47,19 @@ int mr_tls_context_reload(struct mr_tls_context *context, struct mr_error *error
 int64_t mr_tls_context_expires_ms(struct mr_tls_context *context);
 /* After everything that used it was closed. NULL is fine. */
 void mr_tls_context_free(struct mr_tls_context *context);
+
+/* ---- files that are replaced while the program runs (tls_watch.c) ---- */
+
+/* Looks after the context until it or the network is freed. */
+void mr_tls_watch(struct mr_net *net, struct mr_tls_context *context);
+/* Looks at the files of all of them this often, and reads again what has changed; 0, and unless
+ * this is called: only when asked. 0 or MR_ENOMEM. */
+int mr_tls_watch_every(struct mr_net *net, int64_t interval_ms);
+/* Reads all again. What cannot be taken is said in the log and the old one stays. */
+void mr_tls_watch_now(struct mr_net *net);
+/* 0, or MR_ECONFIG: files that cannot be taken since they changed, or a certificate that has ended.
+ */
+int mr_tls_watch_health(struct mr_net *net, struct mr_error *error);
 
 /* ---- what a stream's handshake showed ---- */
 

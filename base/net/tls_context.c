@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/clock.h"
 #include "base/core/map.h"
 #include "base/core/memory.h"
 #include "base/core/metric.h"
@@ -26,8 +27,11 @@ enum {
     READ_BUFFER_SIZE = 32 * 1024,
     TLS_RELOADS = 0,
     TLS_RELOAD_FAILURES,
-    TLS_EXPIRES_SECONDS,
+    TLS_RELOAD_FAILING,
     TLS_METRIC_COUNT,
+    TLS_EXPIRES_SECONDS = 0, /* of those with a certificate */
+    TLS_LEFT_SECONDS,
+    TLS_OWN_METRIC_COUNT,
 };
 
 /* TLS 1.2: only what has forward secrecy and authenticated encryption. 1.3 has nothing else. */
@@ -40,8 +44,17 @@ static const struct mr_metric_def tls_metrics[TLS_METRIC_COUNT] = {
                              "Times that certificate or key could not be taken; the old ones are "
                              "still used.",
                              "context"},
+    [TLS_RELOAD_FAILING] = {"millrace_tls_reload_failing", MR_GAUGE,
+                            "1 while the files cannot be taken and the old ones are used, else 0.",
+                            "context"},
+};
+
+static const struct mr_metric_def own_metrics[TLS_OWN_METRIC_COUNT] = {
     [TLS_EXPIRES_SECONDS] = {"millrace_tls_certificate_expires_seconds", MR_GAUGE,
                              "When the own certificate ends, in seconds since 1970.", "context"},
+    [TLS_LEFT_SECONDS] = {"millrace_tls_certificate_left_seconds", MR_GAUGE,
+                          "Seconds until the own certificate ends; negative when it has ended.",
+                          "context"},
 };
 
 /* One reading of the files. */
@@ -54,6 +67,8 @@ struct settings {
 struct mr_tls_context {
     struct mr_tls_config config; /* with own copies of the strings */
     struct mr_metric_set *metrics;
+    struct mr_metric_set *own_metrics; /* NULL without a certificate */
+    struct tls_watched watched;
     BIO_METHOD *bio_method;
     pthread_mutex_t mutex; /* guards what follows: other loops start handshakes */
     struct settings settings;
@@ -330,7 +345,17 @@ SSL_SESSION *tls_context_take_session(struct mr_tls_context *context, const char
     return session;
 }
 
-/* ---- for handshakes ---- */
+/* ---- for handshakes, and for who watches ---- */
+
+struct tls_watched *tls_context_watched(struct mr_tls_context *context)
+{
+    return &context->watched;
+}
+
+const struct mr_tls_config *tls_context_config(const struct mr_tls_context *context)
+{
+    return &context->config;
+}
 
 BIO_METHOD *tls_context_bio_method(struct mr_tls_context *context)
 {
@@ -426,10 +451,26 @@ static int copy_config(struct mr_tls_config *to, const struct mr_tls_config *fro
     return 0;
 }
 
-static void show_expiry(struct mr_tls_context *context)
+static void show_expiry(struct mr_metric_set *set)
 {
-    if (context->metrics != NULL) {
-        context->metrics->values[TLS_EXPIRES_SECONDS] = context->settings.expires_ms / 1000;
+    int64_t ends_ms = mr_tls_context_expires_ms(set->owner);
+
+    set->values[TLS_EXPIRES_SECONDS] = ends_ms / 1000;
+    set->values[TLS_LEFT_SECONDS] = (ends_ms - mr_clock_wall_ms(mr_clock_system())) / 1000;
+}
+
+static void open_metrics(struct mr_tls_context *context, struct mr_metrics *metrics)
+{
+    const char *const *labels = &context->config.name;
+
+    context->metrics = mr_metric_set_new(metrics, tls_metrics, TLS_METRIC_COUNT, labels, 1);
+    if (context->config.cert != NULL) {
+        context->own_metrics =
+            mr_metric_set_new(metrics, own_metrics, TLS_OWN_METRIC_COUNT, labels, 1);
+    }
+    if (context->own_metrics != NULL) {
+        context->own_metrics->owner = context;
+        context->own_metrics->refresh = show_expiry;
     }
 }
 
@@ -463,10 +504,8 @@ int mr_tls_context_new(const struct mr_tls_config *config, struct mr_metrics *me
         return rc;
     }
     if (metrics != NULL) {
-        context->metrics =
-            mr_metric_set_new(metrics, tls_metrics, TLS_METRIC_COUNT, &context->config.name, 1);
+        open_metrics(context, metrics);
     }
-    show_expiry(context);
     *ret_context = context;
     return 0;
 }
@@ -479,6 +518,7 @@ int mr_tls_context_reload(struct mr_tls_context *context, struct mr_error *error
 
     if (context->metrics != NULL) {
         context->metrics->values[rc == 0 ? TLS_RELOADS : TLS_RELOAD_FAILURES]++;
+        context->metrics->values[TLS_RELOAD_FAILING] = rc != 0;
     }
     if (rc != 0) {
         return rc;
@@ -489,7 +529,6 @@ int mr_tls_context_reload(struct mr_tls_context *context, struct mr_error *error
     drop_sessions(context);
     (void)pthread_mutex_unlock(&context->mutex);
     settings_done(&old);
-    show_expiry(context);
     return 0;
 }
 
@@ -513,11 +552,13 @@ void mr_tls_context_free(struct mr_tls_context *context)
     if (context == NULL) {
         return;
     }
+    mr_list_remove(&context->watched.link);
     settings_done(&context->settings);
     drop_sessions(context);
     mr_map_done(&context->sessions);
     BIO_meth_free(context->bio_method);
     mr_metric_set_free(context->metrics);
+    mr_metric_set_free(context->own_metrics);
     (void)pthread_mutex_destroy(&context->mutex);
     free_text(context->config.name);
     free_text(context->config.cert);

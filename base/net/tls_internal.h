@@ -6,11 +6,40 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/core/list.h"
+
 struct mr_error;
 struct mr_net;
 struct mr_stream;
 struct mr_tls_context;
+struct mr_tls_config;
 struct tls_handshake;
+
+/* ---- what tls_watch.c knows of a context ---- */
+
+enum { TLS_FILES = 4, TLS_REASON_SIZE = 400 }; /* cert, key, ca, crl */
+
+struct tls_stamp {
+    bool is_there;
+    uint64_t device;
+    uint64_t inode;
+    int64_t size_bytes;
+    int64_t modified_us;
+};
+
+struct tls_watched {
+    struct mr_link link; /* of the network */
+    struct mr_tls_context *context;
+    struct tls_stamp taken[TLS_FILES]; /* when the files were last read */
+    struct tls_stamp seen[TLS_FILES];  /* at the last look */
+    char reason[TLS_REASON_SIZE];      /* why they could not be taken, "" if they were */
+    int64_t warned_day;                /* of the end that is near; days since 1970 */
+};
+
+struct tls_watched *tls_context_watched(struct mr_tls_context *context);
+const struct mr_tls_config *tls_context_config(const struct mr_tls_context *context);
+
+/* ---- handshakes ---- */
 
 /* Exactly once, never inside start: a stream, or a negative rc with words. The handshake is gone.
  */

@@ -16,6 +16,7 @@
 #include "base/core/memory.h"
 #include "base/core/metric.h"
 #include "base/net/net_internal.h"
+#include "base/net/tls_internal.h"
 #include "tests/lib/net_fixture.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_certs.h"
@@ -439,6 +440,32 @@ TEST(tls, reloads_certificates)
     CHECK_HAS((const char *)page.data, "millrace_tls_reloads_total{context=\"hub\"} 1");
     CHECK_HAS((const char *)page.data, "millrace_tls_reload_failures_total{context=\"hub\"} 1");
     mr_bytes_done(&page);
+    fixture_free(f);
+}
+
+/* Files that change are taken without being asked for; what cannot be used is tried until it can.
+ */
+TEST(tls, watches_files)
+{
+    struct test_cert renewed = {.subject = "renewed", .names = "DNS:localhost", .ends_s = 7200};
+    struct tls_fixture *f = fixture_new();
+    const struct tls_watched *watched;
+
+    listen_with(f, config_of(f, "hub"), false);
+    watched = tls_context_watched(f->server);
+    mr_tls_watch(f->net->net, f->server);
+    CHECK_EQ(mr_tls_watch_every(f->net->net, 5), 0);
+    CHECK_EQ(mr_tls_watch_health(f->net->net, &f->error), 0);
+    write_text(f, "hub.key", "rubbish");
+    CHECK(NET_UNTIL(f->net, watched->reason[0] != '\0'));
+    CHECK_EQ(mr_tls_watch_health(f->net->net, &f->error), MR_ECONFIG);
+    CHECK_HAS(f->error.text, "hub.key");
+    (void)test_ca_issue(&f->ca, f->net->directory, "hub", &renewed);
+    CHECK(NET_UNTIL(f->net, watched->reason[0] == '\0'));
+    CHECK_EQ(mr_tls_watch_health(f->net->net, &f->error), 0);
+    mr_tls_watch_now(f->net->net);
+    CHECK_EQ(watched->reason[0], '\0');
+    CHECK_EQ(mr_tls_watch_every(f->net->net, 0), 0);
     fixture_free(f);
 }
 
