@@ -3,8 +3,8 @@
  * Happy path: readable -> accept up to 32 -> (TLS: handshake) -> the owner's callback. Failures, in
  * order: too many open connections: accepted and closed, so that the client learns of it at once;
  * no descriptor left: one client is refused with the reserve descriptor, and accepting rests for
- * 100 ms, since a ready listener that cannot be served would spin; too many half-open handshakes:
- * the oldest goes, for an honest handshake takes milliseconds.
+ * 100 ms, since a ready listener that cannot be served would spin; too many half-open handshakes,
+ * of one address or of all: see make_room.
  *
  * A Unix socket's file appears with its mode: bind takes the mode from the socket's inode (fchmod
  * before bind), less the umask, which chmod gives back before anybody can connect (before listen).
@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/net/net_internal.h"
@@ -34,6 +35,16 @@ enum {
     UNIX_MODE = 0660,
     HANDSHAKE_TIMEOUT_MS = 10 * 1000,
     HANDSHAKES_MAX = 1000,
+    CROWDS = 1024,
+    ADDRESS_SHARE = 10,         /* one address may have a tenth of the half-open handshakes, */
+    ADDRESS_HANDSHAKES = 16,    /* or so many, if that is less */
+    HONEST_HANDSHAKE_MS = 1000, /* one that lasts longer is probably not meant */
+};
+
+/* The half-open handshakes of one address, or of the few whose hash is the same. */
+struct crowd {
+    struct mr_link members; /* of struct half_open, oldest first; NULL before the first */
+    int count;
 };
 
 struct system_listener {
@@ -44,6 +55,7 @@ struct system_listener {
     struct mr_stream_gate *gate;
     struct mr_link handshakes; /* of struct half_open, oldest first */
     int handshake_count;
+    struct crowd crowds[CROWDS]; /* the same by address; empty without TLS */
     int fd;
     struct mr_listen_options options;
     mr_listener_cb cb;
@@ -58,7 +70,10 @@ struct system_listener {
 };
 
 struct half_open {
-    struct mr_link link;
+    struct mr_link link;       /* of the listener */
+    struct mr_link crowd_link; /* of the crowd */
+    struct crowd *crowd;
+    int64_t since_ms;
     struct system_listener *listener;
     struct tls_handshake *handshake;
 };
@@ -99,6 +114,8 @@ static void half_open_free(struct half_open *half_open)
 {
     mr_list_remove(&half_open->link);
     half_open->listener->handshake_count--;
+    mr_list_remove(&half_open->crowd_link);
+    half_open->crowd->count--;
     mr_free(half_open);
 }
 
@@ -118,16 +135,90 @@ static void on_handshake(void *owner, int rc, struct mr_stream *stream,
     listener_leave(self);
 }
 
-static void drop_oldest(struct system_listener *self)
+static void half_open_drop(struct half_open *half_open)
 {
-    struct half_open *oldest = mr_container(self->handshakes.next, struct half_open, link);
-
-    tls_handshake_cancel(oldest->handshake);
-    half_open_free(oldest);
-    net_count(self->net, NET_TLS_FAILURES, 1);
+    net_count_tls_failure(half_open->listener->net, TLS_FAILURE_CROWDED);
+    tls_handshake_cancel(half_open->handshake);
+    half_open_free(half_open);
 }
 
-static int start_handshake(struct system_listener *self, int fd)
+/* An IPv4 address counts as a whole; of an IPv6 address the network, since a host has all of a /64.
+ */
+static struct crowd *crowd_of(struct system_listener *self, const struct sockaddr_storage *address)
+{
+    uint8_t bytes[sizeof(struct in6_addr)] = {0};
+    struct crowd *crowd;
+
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+        memcpy(bytes, &in->sin_addr, sizeof in->sin_addr);
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+        memcpy(bytes, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
+    }
+    crowd = &self->crowds[mr_hash64(bytes, sizeof bytes) % CROWDS];
+    if (crowd->members.next == NULL) {
+        mr_list_init(&crowd->members);
+    }
+    return crowd;
+}
+
+/* Who of them should go first: the oldest that has said nothing, else the oldest that takes longer
+ * than honest ones do, else, where somebody has to, the oldest. NULL: none. */
+static struct half_open *find_victim(const struct system_listener *self, const struct crowd *crowd,
+                                     bool is_forced)
+{
+    int64_t now_ms = mr_loop_now_ms(self->net->loop);
+    struct half_open *oldest = mr_container(crowd->members.next, struct half_open, crowd_link);
+
+    mr_list_each(&crowd->members, link, next)
+    {
+        struct half_open *half_open = mr_container(link, struct half_open, crowd_link);
+
+        if (!tls_handshake_has_heard(half_open->handshake)) {
+            return half_open;
+        }
+    }
+    return is_forced || now_ms - oldest->since_ms >= HONEST_HANDSHAKE_MS ? oldest : NULL;
+}
+
+static const struct crowd *largest_crowd(const struct system_listener *self)
+{
+    /* Where all are equally small, the one of the oldest. */
+    const struct crowd *largest =
+        mr_container(self->handshakes.next, struct half_open, link)->crowd;
+
+    for (size_t i = 0; i < CROWDS; i++) {
+        if (self->crowds[i].count > largest->count) {
+            largest = &self->crowds[i];
+        }
+    }
+    return largest;
+}
+
+/* An address that has its share loses one that is not honest, or else does not get another: clients
+ * behind one address that all come back at once are let in one after the other. When the listener
+ * is full somebody has to go, of those who are most: who would lock others out needs as many
+ * addresses as there are places. */
+static bool make_room(struct system_listener *self, const struct crowd *crowd)
+{
+    int share = self->options.handshakes_max / ADDRESS_SHARE;
+
+    if (crowd->count >= (share > ADDRESS_HANDSHAKES ? share : ADDRESS_HANDSHAKES)) {
+        struct half_open *victim = find_victim(self, crowd, false);
+        if (victim == NULL) {
+            return false;
+        }
+        half_open_drop(victim);
+    }
+    if (self->handshake_count >= self->options.handshakes_max) {
+        half_open_drop(find_victim(self, largest_crowd(self), true));
+    }
+    return true;
+}
+
+static int start_handshake(struct system_listener *self, int fd,
+                           const struct sockaddr_storage *address)
 {
     struct half_open *half_open = mr_calloc(1, sizeof *half_open);
     int rc;
@@ -135,8 +226,12 @@ static int start_handshake(struct system_listener *self, int fd)
     if (half_open == NULL) {
         return MR_ENOMEM;
     }
-    if (self->handshake_count >= self->options.handshakes_max) {
-        drop_oldest(self);
+    half_open->crowd = crowd_of(self, address);
+    half_open->since_ms = mr_loop_now_ms(self->net->loop);
+    if (!make_room(self, half_open->crowd)) {
+        mr_free(half_open);
+        net_count_tls_failure(self->net, TLS_FAILURE_CROWDED);
+        return MR_EFULL;
     }
     half_open->listener = self;
     rc = tls_handshake_start(self->net, self->options.tls, fd, NULL,
@@ -148,10 +243,13 @@ static int start_handshake(struct system_listener *self, int fd)
     }
     mr_list_append(&self->handshakes, &half_open->link);
     self->handshake_count++;
+    mr_list_append(&half_open->crowd->members, &half_open->crowd_link);
+    half_open->crowd->count++;
     return 0;
 }
 
-static void take_connection(struct system_listener *self, int fd)
+static void take_connection(struct system_listener *self, int fd,
+                            const struct sockaddr_storage *address)
 {
     int open = self->gate->open + self->handshake_count;
     struct mr_stream *stream = NULL;
@@ -164,7 +262,7 @@ static void take_connection(struct system_listener *self, int fd)
     }
     socket_prepare(fd);
     if (self->options.tls != NULL) {
-        rc = start_handshake(self, fd);
+        rc = start_handshake(self, fd, address);
     } else {
         rc = socket_stream_new(self->net, fd, &stream);
     }
@@ -195,10 +293,13 @@ static void on_acceptable(struct mr_io *io, int events)
     (void)events;
     self->depth++;
     for (int i = 0; i < ACCEPTS_PER_TURN && !self->is_closed && !self->is_paused; i++) {
-        int fd = accept4(self->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t size = sizeof address;
+        int fd = accept4(self->fd, (struct sockaddr *)(void *)&address, &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
-            take_connection(self, fd);
+            take_connection(self, fd, &address);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             rest_a_while(self, errno);
             break;
@@ -443,7 +544,9 @@ static void system_close(struct mr_listener *listener)
     mr_io_stop(&self->io);
     mr_timer_stop(&self->rest);
     while (!mr_list_is_empty(&self->handshakes)) {
-        drop_oldest(self);
+        struct half_open *half_open = mr_container(self->handshakes.next, struct half_open, link);
+        tls_handshake_cancel(half_open->handshake);
+        half_open_free(half_open);
     }
     remove_own_file(self);
     (void)close(self->fd);

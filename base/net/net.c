@@ -11,13 +11,15 @@
 #include "base/net/net_internal.h"
 
 /* Two readers keep one slow disk busy; four lookups, so that one name server that does not answer
- * leaves room for other names. */
-enum { READER_THREADS = 2, LOOKUP_THREADS = 4 };
+ * leaves room for other names. One for handshakes: however many come, they have one core, and
+ * connections that are open the others. */
+enum { READER_THREADS = 2, LOOKUP_THREADS = 4, HANDSHAKE_THREADS = 1 };
 
 struct system_net {
     struct mr_net net;
     struct mr_workers *readers;
     struct mr_workers *lookups;
+    struct mr_workers *handshakers;
     int reserve_fd; /* -1 while none could be had */
 };
 
@@ -45,8 +47,25 @@ static const struct mr_metric_def net_metrics[NET_METRIC_COUNT] = {
                             "TLS handshakes that succeeded.", NULL},
     [NET_TLS_RESUMED] = {"millrace_net_tls_resumed_total", MR_COUNTER,
                          "TLS handshakes that resumed an earlier session.", NULL},
-    [NET_TLS_FAILURES] = {"millrace_net_tls_failures_total", MR_COUNTER,
-                          "TLS handshakes that failed or took too long.", NULL},
+    [NET_TLS_BROKEN] = {"millrace_net_tls_broken_total", MR_COUNTER,
+                        "TLS connections that ended without a good-bye, or with bytes that the "
+                        "peer cannot have sent.",
+                        NULL},
+};
+
+static const struct mr_metric_def failure_metrics[] = {
+    {"millrace_net_tls_failures_total", MR_COUNTER, "TLS handshakes that failed, by reason.",
+     "reason"}};
+
+static const char *const failure_names[TLS_FAILURE_COUNT] = {
+    [TLS_FAILURE_OTHER] = "other",
+    [TLS_FAILURE_TIMEOUT] = "timeout",
+    [TLS_FAILURE_CROWDED] = "crowded",
+    [TLS_FAILURE_GONE] = "gone",
+    [TLS_FAILURE_NOT_TLS] = "not_tls",
+    [TLS_FAILURE_VERSION] = "version",
+    [TLS_FAILURE_CERTIFICATE] = "certificate",
+    [TLS_FAILURE_ALERT] = "alert",
 };
 
 static struct system_net *system_of(struct mr_net *net)
@@ -92,6 +111,31 @@ struct mr_workers *net_lookups(struct mr_net *net)
                : NULL;
 }
 
+struct mr_workers *net_handshakers(struct mr_net *net)
+{
+    return net->ops == &system_ops
+               ? pool_of(net, &system_of(net)->handshakers, "handshake", HANDSHAKE_THREADS)
+               : NULL;
+}
+
+void net_count_tls_failure(struct mr_net *net, enum tls_failure failure)
+{
+    if (net->tls_failures[failure] != NULL) {
+        net->tls_failures[failure]->values[0]++;
+    }
+}
+
+static void open_metrics(struct mr_net *net, struct mr_metrics *metrics)
+{
+    if (metrics == NULL) {
+        return;
+    }
+    net->metrics = mr_metric_set_new(metrics, net_metrics, NET_METRIC_COUNT, NULL, 0);
+    for (int i = 0; i < TLS_FAILURE_COUNT; i++) {
+        net->tls_failures[i] = mr_metric_set_new(metrics, failure_metrics, 1, &failure_names[i], 1);
+    }
+}
+
 static int reserve_open(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -129,8 +173,7 @@ int mr_net_new(struct mr_loop *loop, struct mr_metrics *metrics, struct mr_net *
     mr_task_init(&self->net.handshakes_task, loop, tls_handshakes_step, &self->net);
     mr_list_init(&self->net.tls_contexts);
     mr_timer_init(&self->net.tls_timer, loop, tls_watch_on_timer, &self->net);
-    self->net.metrics =
-        metrics == NULL ? NULL : mr_metric_set_new(metrics, net_metrics, NET_METRIC_COUNT, NULL, 0);
+    open_metrics(&self->net, metrics);
     self->reserve_fd = reserve_open();
     *ret_net = &self->net;
     return 0;
@@ -147,7 +190,11 @@ static void system_free(struct mr_net *net)
     }
     mr_workers_free(self->readers);
     mr_workers_free(self->lookups);
+    mr_workers_free(self->handshakers); /* what was cancelled under their hands ends now */
     mr_metric_set_free(net->metrics);
+    for (int i = 0; i < TLS_FAILURE_COUNT; i++) {
+        mr_metric_set_free(net->tls_failures[i]);
+    }
     if (self->reserve_fd >= 0) {
         (void)close(self->reserve_fd);
     }

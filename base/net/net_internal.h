@@ -4,6 +4,7 @@
 #define BASE_NET_NET_INTERNAL_H
 
 #include "base/net/stream.h"
+#include "base/net/tls_internal.h"
 
 struct mr_workers;
 
@@ -28,8 +29,10 @@ struct mr_listener_ops {
 struct mr_net {
     const struct mr_net_ops *ops;
     struct mr_loop *loop;
-    struct mr_metric_set *metrics; /* may be NULL */
+    struct mr_metric_set *metrics;                         /* may be NULL */
+    struct mr_metric_set *tls_failures[TLS_FAILURE_COUNT]; /* likewise */
     struct mr_link handshakes_due; /* TLS handshakes whose next step can be taken, in order */
+    int handshakes_working;        /* steps that a worker has */
     struct mr_task handshakes_task;
     struct mr_link tls_contexts; /* of struct tls_watched */
     struct mr_timer tls_timer;
@@ -57,7 +60,7 @@ enum net_metric {
     NET_COLD_READS,
     NET_TLS_HANDSHAKES,
     NET_TLS_RESUMED,
-    NET_TLS_FAILURES,
+    NET_TLS_BROKEN,
     NET_METRIC_COUNT
 };
 
@@ -65,10 +68,12 @@ void net_count(struct mr_net *net, enum net_metric metric, int64_t more); /* net
 /* Pools of their own, made at first use; NULL if that fails or the network has none. */
 struct mr_workers *net_readers(struct mr_net *net);
 struct mr_workers *net_lookups(struct mr_net *net);
+struct mr_workers *net_handshakers(struct mr_net *net);
+void net_count_tls_failure(struct mr_net *net, enum tls_failure failure);
 /* A spare descriptor, so that a connection can be refused when there are no more. */
 void net_use_reserve(struct mr_net *net, int listen_fd);
 
-/* tls_handshake.c: takes due steps, for a bounded time. */
+/* tls_handshake.c: gives due steps to the workers. */
 void tls_handshakes_step(struct mr_task *task);
 void tls_watch_on_timer(struct mr_timer *timer); /* tls_watch.c */
 

@@ -5,9 +5,10 @@
  * file that cannot be read, is not PEM, is encrypted; a key that is not the certificate's. Whatever
  * fails, the settings in use stay. A handshake holds its own reference, so a swap disturbs none.
  *
- * Resumption: listeners give tickets (stateless; the ticket keys live and die with the settings, so
- * that a reload also ends what was resumed on the old trust). Who connects keeps the newest session
- * per server name, and uses it once, as RFC 8446 (C.4) advises. */
+ * Resumption: listeners give tickets (stateless), whose keys outlive a new certificate but not a
+ * change of what is trusted (tls_tickets.c). Who connects keeps the newest session per server name,
+ * uses it once, as RFC 8446 (C.4) advises, and forgets all at a reload: they know the old
+ * certificate. */
 #include <openssl/err.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "base/net/tls.h"
 #include "base/net/tls_pem.h"
 #include "base/net/tls_stream.h"
+#include "base/net/tls_tickets.h"
 
 enum {
     SESSIONS_MAX = 256,
@@ -62,6 +64,7 @@ struct settings {
     SSL_CTX *server; /* NULL without a certificate */
     SSL_CTX *client;
     int64_t expires_ms;
+    uint8_t trust[EVP_MAX_MD_SIZE]; /* a digest of ca and crl, for the tickets' sake */
 };
 
 struct mr_tls_context {
@@ -70,9 +73,11 @@ struct mr_tls_context {
     struct mr_metric_set *own_metrics; /* NULL without a certificate */
     struct tls_watched watched;
     BIO_METHOD *bio_method;
-    pthread_mutex_t mutex; /* guards what follows: other loops start handshakes */
+    pthread_mutex_t mutex; /* guards what follows: other loops and workers take handshakes */
+    int refs;
     struct settings settings;
-    struct mr_map sessions; /* of SSL_SESSION, by server name */
+    struct mr_map sessions;     /* of SSL_SESSION, by server name */
+    struct tls_tickets tickets; /* with a lock of its own */
 };
 
 /* ---- reading files ---- */
@@ -201,8 +206,18 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_stream *self = SSL_get_app_data(ssl);
 
-    tls_context_put_session(self->context, self->server_name, session);
+    tls_context_put_session(self->context, SSL_get_SSL_CTX(ssl), self->server_name, session);
     return 1; /* stolen */
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int is_encrypting)
+{
+    const struct tls_stream *self = SSL_get_app_data(ssl);
+    int result = tls_tickets_key(&self->context->tickets, name, iv, cipher, mac, is_encrypting);
+
+    /* With 1.3 a ticket is for one use, and each use is answered with another (RFC 8446, C.4). */
+    return result == 1 && !is_encrypting && SSL_version(ssl) == TLS1_3_VERSION ? 2 : result;
 }
 
 static int set_common(SSL_CTX *ctx, const struct mr_tls_config *config)
@@ -232,6 +247,9 @@ static int make_server(const struct mr_tls_config *config, SSL_CTX *ctx, struct 
     SSL_CTX_set_verify(ctx, mode, on_verify);
     (void)SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need none */
+    if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1) {
+        return mr_fail(error, MR_EUNSUPPORTED, "TLS: tickets");
+    }
     return config->clients != MR_TLS_CLIENTS_NONE ? load_trust(ctx, config, true, error) : 0;
 }
 
@@ -288,6 +306,35 @@ static void settings_done(struct settings *settings)
     SSL_CTX_free(settings->client);
 }
 
+/* What decides who is let in: where it changes, what was resumed before is verified anew. */
+static int digest_trust(const struct mr_tls_config *config, uint8_t digest[EVP_MAX_MD_SIZE],
+                        struct mr_error *error)
+{
+    const char *const paths[] = {config->ca, config->crl};
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    int rc = md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
+                 ? mr_fail(error, MR_ENOMEM, "TLS")
+                 : 0;
+
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        struct tls_pem pem;
+
+        if (paths[i] == NULL) {
+            continue;
+        }
+        rc = tls_pem_open(config->disk, paths[i], &pem, error);
+        if (rc == 0) {
+            (void)EVP_DigestUpdate(md, pem.text, pem.size);
+            tls_pem_close(&pem);
+        }
+    }
+    if (rc == 0 && EVP_DigestFinal_ex(md, digest, NULL) != 1) {
+        rc = mr_fail(error, MR_ENOMEM, "TLS");
+    }
+    EVP_MD_CTX_free(md);
+    return rc;
+}
+
 static int settings_load(const struct mr_tls_config *config, struct settings *ret_settings,
                          struct mr_error *error)
 {
@@ -296,6 +343,9 @@ static int settings_load(const struct mr_tls_config *config, struct settings *re
 
     if (rc == 0 && config->cert != NULL) {
         rc = make_side(config, true, &settings.server, &settings.expires_ms, error);
+    }
+    if (rc == 0) {
+        rc = digest_trust(config, settings.trust, error);
     }
     if (rc != 0) {
         settings_done(&settings);
@@ -319,12 +369,17 @@ static void drop_sessions(struct mr_tls_context *context)
     mr_map_init(&context->sessions);
 }
 
-void tls_context_put_session(struct mr_tls_context *context, const char *server_name,
-                             SSL_SESSION *session)
+void tls_context_put_session(struct mr_tls_context *context, const SSL_CTX *made_by,
+                             const char *server_name, SSL_SESSION *session)
 {
     void *old = NULL;
 
     (void)pthread_mutex_lock(&context->mutex);
+    if (made_by != context->settings.client) { /* of a connection from before a reload */
+        (void)pthread_mutex_unlock(&context->mutex);
+        SSL_SESSION_free(session);
+        return;
+    }
     if (context->sessions.count >= SESSIONS_MAX) {
         drop_sessions(context); /* who connects to so many names can do without */
     }
@@ -488,7 +543,9 @@ int mr_tls_context_new(const struct mr_tls_config *config, struct mr_metrics *me
         return mr_fail(error, MR_ENOMEM, "TLS");
     }
     (void)pthread_mutex_init(&context->mutex, NULL); /* a plain one cannot fail on Linux */
+    context->refs = 1;
     mr_map_init(&context->sessions);
+    tls_tickets_init(&context->tickets);
     rc = copy_config(&context->config, config);
     if (rc == 0) {
         context->bio_method = tls_bio_method_new();
@@ -528,6 +585,9 @@ int mr_tls_context_reload(struct mr_tls_context *context, struct mr_error *error
     context->settings = fresh;
     drop_sessions(context);
     (void)pthread_mutex_unlock(&context->mutex);
+    if (memcmp(old.trust, fresh.trust, sizeof old.trust) != 0) {
+        tls_tickets_forget(&context->tickets);
+    }
     settings_done(&old);
     return 0;
 }
@@ -547,15 +607,31 @@ static void free_text(const char *text)
     mr_free((void *)(uintptr_t)text);
 }
 
+void tls_context_ref(struct mr_tls_context *context)
+{
+    (void)pthread_mutex_lock(&context->mutex);
+    context->refs++;
+    (void)pthread_mutex_unlock(&context->mutex);
+}
+
 void mr_tls_context_free(struct mr_tls_context *context)
 {
+    int refs;
+
     if (context == NULL) {
         return;
+    }
+    (void)pthread_mutex_lock(&context->mutex);
+    refs = --context->refs;
+    (void)pthread_mutex_unlock(&context->mutex);
+    if (refs > 0) {
+        return; /* a worker has a handshake of it in its hands */
     }
     mr_list_remove(&context->watched.link);
     settings_done(&context->settings);
     drop_sessions(context);
     mr_map_done(&context->sessions);
+    tls_tickets_done(&context->tickets);
     BIO_meth_free(context->bio_method);
     mr_metric_set_free(context->metrics);
     mr_metric_set_free(context->own_metrics);

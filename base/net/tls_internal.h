@@ -41,6 +41,19 @@ const struct mr_tls_config *tls_context_config(const struct mr_tls_context *cont
 
 /* ---- handshakes ---- */
 
+/* Why one failed, for the metric. */
+enum tls_failure {
+    TLS_FAILURE_OTHER,
+    TLS_FAILURE_TIMEOUT,     /* it took too long */
+    TLS_FAILURE_CROWDED,     /* it gave way to others, or was one too many */
+    TLS_FAILURE_GONE,        /* the peer went without a word */
+    TLS_FAILURE_NOT_TLS,     /* what it says is no TLS */
+    TLS_FAILURE_VERSION,     /* no version or cipher that both take */
+    TLS_FAILURE_CERTIFICATE, /* the peer's is missing or refused */
+    TLS_FAILURE_ALERT,       /* the peer ends it: mostly, it refuses our certificate */
+    TLS_FAILURE_COUNT
+};
+
 /* Exactly once, never inside start: a stream, or a negative rc with words. The handshake is gone.
  */
 typedef void (*tls_handshake_cb)(void *owner, int rc, struct mr_stream *stream,
@@ -53,5 +66,7 @@ int tls_handshake_start(struct mr_net *net, struct mr_tls_context *context, int 
                         void *owner, struct tls_handshake **ret_handshake, struct mr_error *error);
 /* Closes the socket; no callback comes any more. */
 void tls_handshake_cancel(struct tls_handshake *handshake);
+/* Whether the peer has said anything yet. */
+bool tls_handshake_has_heard(const struct tls_handshake *handshake);
 
 #endif

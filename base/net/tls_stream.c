@@ -160,6 +160,7 @@ static int outcome_of(struct tls_stream *self, int rc)
         return MR_EOF;
     default:
         code = tls_fail(&error, self, ssl_error);
+        net_count(self->stream.net, NET_TLS_BROKEN, 1);
         (void)snprintf(self->stream.failure, sizeof self->stream.failure, "%.255s", error.text);
         return code;
     }

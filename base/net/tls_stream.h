@@ -21,13 +21,14 @@ struct tls_stream {
     size_t out_begin;
     size_t out_size; /* end of what is filled */
     size_t out_capacity;
-    int64_t accepted; /* bytes of the queue that are in out; told when out is empty */
-    int wanted;       /* by stream.c */
-    bool has_read;    /* the last read gave bytes: there may be more inside OpenSSL */
-    bool is_eof;      /* of the socket */
-    bool is_notified; /* close_notify is in out, or sent */
-    X509 *refused;    /* the certificate that did not pass, if one did not */
-    X509 *leaf;       /* and the peer's own, which it led to */
+    int64_t accepted;         /* bytes of the queue that are in out; told when out is empty */
+    int wanted;               /* by stream.c */
+    bool has_read;            /* the last read gave bytes: there may be more inside OpenSSL */
+    bool is_eof;              /* of the socket */
+    bool is_notified;         /* close_notify is in out, or sent */
+    enum tls_failure failure; /* of what broke it */
+    X509 *refused;            /* the certificate that did not pass, if one did not */
+    X509 *leaf;               /* and the peer's own, which it led to */
     char server_name[TLS_NAME_SIZE]; /* of a client's side, else empty */
     char name[64];                   /* version and cipher */
 };
@@ -51,14 +52,17 @@ void tls_handshake_on_io(struct tls_handshake *handshake);
 SSL *tls_context_ssl(struct mr_tls_context *context, const char *server_name,
                      struct mr_error *error);
 BIO_METHOD *tls_context_bio_method(struct mr_tls_context *context);
+/* A worker that holds a stream holds its context, too. */
+void tls_context_ref(struct mr_tls_context *context);
 /* Sessions to resume, by server name; thread-safe. Stealing; take may give NULL. */
-void tls_context_put_session(struct mr_tls_context *context, const char *server_name,
-                             SSL_SESSION *session);
+void tls_context_put_session(struct mr_tls_context *context, const SSL_CTX *made_by,
+                             const char *server_name, SSL_SESSION *session);
 SSL_SESSION *tls_context_take_session(struct mr_tls_context *context, const char *server_name);
 BIO_METHOD *tls_bio_method_new(void); /* tls_stream.c's */
 
-/* tls_words.c: what OpenSSL said, in a sentence; returns the code. */
-int tls_fail(struct mr_error *error, const struct tls_stream *self, int ssl_error);
+/* tls_words.c: what OpenSSL said, in a sentence, and its kind in self->failure; returns the code.
+ */
+int tls_fail(struct mr_error *error, struct tls_stream *self, int ssl_error);
 /* The newest of OpenSSL's reasons, or the words given. */
 const char *tls_reason(const char *otherwise);
 

@@ -58,31 +58,57 @@ static int fail_alert(struct mr_error *error, unsigned long code)
     }
 }
 
-int tls_fail(struct mr_error *error, const struct tls_stream *self, int ssl_error)
+static bool is_not_tls(int reason)
+{
+    return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+           reason == SSL_R_HTTPS_PROXY_REQUEST || reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
+           reason == SSL_R_UNEXPECTED_MESSAGE || reason == SSL_R_BAD_PACKET ||
+           reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_UNKNOWN_PROTOCOL;
+}
+
+static bool is_version(int reason)
+{
+    return reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_NO_SHARED_CIPHER ||
+           reason == SSL_R_VERSION_TOO_LOW || reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
+           reason == SSL_R_NO_SUITABLE_KEY_SHARE || reason == SSL_R_INAPPROPRIATE_FALLBACK ||
+           reason == SSL_R_NO_PROTOCOLS_AVAILABLE || reason == SSL_R_WRONG_SSL_VERSION;
+}
+
+int tls_fail(struct mr_error *error, struct tls_stream *self, int ssl_error)
 {
     unsigned long code = ERR_peek_error();
     long verdict = SSL_get_verify_result(self->ssl);
     int reason = ERR_GET_REASON(code);
     int rc;
 
+    self->failure = TLS_FAILURE_OTHER;
     if (code == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
         ssl_error == SSL_ERROR_SYSCALL) {
+        self->failure = TLS_FAILURE_GONE;
         rc = mr_fail_text(error, MR_ENETWORK, "TLS: the peer is gone without a word%s",
                           SSL_get_state(self->ssl) == TLS_ST_CW_CLNT_HELLO
                               ? " at our first one; does it speak TLS here?"
                               : "");
     } else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK) {
+        self->failure = TLS_FAILURE_CERTIFICATE;
         rc = fail_verify(error, self, verdict);
     } else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+        self->failure = TLS_FAILURE_CERTIFICATE;
         rc = mr_fail_text(error, MR_EAUTH, "TLS: the client shows no certificate");
-    } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
+    } else if (is_not_tls(reason)) {
+        self->failure = TLS_FAILURE_NOT_TLS;
         rc = mr_fail_text(error, MR_EPROTOCOL, "TLS: the peer does not speak TLS here");
     } else if (reason >= SSL_AD_REASON_OFFSET) {
+        self->failure = TLS_FAILURE_ALERT;
         rc = fail_alert(error, code);
     } else {
+        const char *words = ERR_reason_error_string(code);
+
+        if (is_version(reason)) {
+            self->failure = TLS_FAILURE_VERSION;
+        }
         rc = mr_fail_text(error, MR_EPROTOCOL, "TLS: %s",
-                          ERR_reason_error_string(code) != NULL ? ERR_reason_error_string(code)
-                                                                : "the handshake failed");
+                          words != NULL ? words : "the handshake failed");
     }
     ERR_clear_error();
     return rc;

@@ -10,7 +10,7 @@
 #include "base/core/workers.h"
 #include "queue/broker/broker_internal.h"
 
-enum { IDLE_CHECK_MS = 1000 };
+enum { IDLE_CHECK_MS = 1000, HANDSHAKE_MS = 10 * 1000 };
 
 static const struct mr_metric_def broker_metrics[BROKER_METRIC_COUNT] = {
     [BROKER_CONNECTIONS] = {"millrace_broker_connections", MR_GAUGE, "Open client connections.",
@@ -198,6 +198,10 @@ static int listener_open(struct listener *listener, const struct broker_listener
         .unix_mode = 0660,
         .inherited_fd = config->inherited_fd > 0 ? config->inherited_fd : 0,
         .tls = config->tls,
+        /* A client that has not even greeted gets no longer than one that has. */
+        .handshake_timeout_ms = listener->broker->connection_idle_ms_max < HANDSHAKE_MS
+                                    ? listener->broker->connection_idle_ms_max
+                                    : HANDSHAKE_MS,
     };
     int rc;
 

@@ -150,7 +150,7 @@ def test_a_sink_shows_its_new_certificate(node, free_port, authority, tmp_path):
     wait_until(lambda: "refuses our certificate" in run("sinks", "--data", edge.data, "-o",
                                                         "json").stdout, what="the refusal")
     assert lines() == ["one"]
-    assert metric(hub, "millrace_net_tls_failures_total") >= 1
+    assert metric(hub, 'millrace_net_tls_failures_total{reason="certificate"}') >= 1
     authority.issue("edge", client=True)
     wait_until(lambda: lines() == ["one", "two"], what="the second line")
     edge.stop()

@@ -17,6 +17,7 @@
 #include "base/core/metric.h"
 #include "base/net/net_internal.h"
 #include "base/net/tls_internal.h"
+#include "base/net/tls_tickets.h"
 #include "tests/lib/net_fixture.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_certs.h"
@@ -384,24 +385,73 @@ TEST(tls, refuses_files_and_says_why)
     fixture_free(f);
 }
 
-TEST(tls, resumes_sessions)
+/* Connects once more; both sides are ours, so each resumption counts twice. */
+static int64_t connect_again(struct tls_fixture *f, int accepted)
 {
-    struct tls_fixture *f = fixture_new();
     struct counted piece = memory_piece("hello", 5);
 
-    connect_both(f, false);
-    CHECK_EQ(f->net->net->metrics->values[NET_TLS_RESUMED], 0);
+    connect_with(f, config_of(f, NULL), "localhost");
+    CHECK_EQ(f->net->connect_rc, 0);
+    CHECK(NET_UNTIL(f->net, f->net->accepted == accepted));
     CHECK_EQ(mr_stream_send(f->net->server.stream, &piece.piece), 0);
     CHECK(NET_UNTIL(f->net, f->net->client.got_bytes == 5)); /* behind the tickets */
-    connect_with(f, config_of(f, NULL), "localhost");
-    CHECK_EQ(f->net->connect_rc, 0);
-    CHECK(NET_UNTIL(f->net, f->net->accepted == 2));
-    CHECK_EQ(f->net->net->metrics->values[NET_TLS_RESUMED], 2); /* both sides are ours */
-    CHECK_EQ(mr_tls_context_reload(f->server, NULL), 0); /* new trust: nothing old is resumed */
-    connect_with(f, config_of(f, NULL), "localhost");
-    CHECK_EQ(f->net->connect_rc, 0);
-    CHECK_EQ(f->net->net->metrics->values[NET_TLS_RESUMED], 2);
+    return f->net->net->metrics->values[NET_TLS_RESUMED];
+}
+
+/* A renewed certificate does not end sessions; another trust does. */
+TEST(tls, resumes_sessions)
+{
+    struct test_cert renewed = {.subject = "renewed", .names = "DNS:localhost"};
+    struct tls_fixture *f = fixture_new();
+    char *text = NULL;
+    char *more;
+    size_t size = 0;
+
+    listen_with(f, config_of(f, "hub"), false);
+    CHECK_EQ(connect_again(f, 1), 0);
+    CHECK_EQ(connect_again(f, 2), 2);
+    (void)test_ca_issue(&f->ca, f->net->directory, "hub", &renewed);
+    CHECK_EQ(mr_tls_context_reload(f->server, NULL), 0);
+    CHECK_EQ(connect_again(f, 3), 4);
+    CHECK_EQ(mr_disk_read_file(mr_disk_system(), path(f, "ca.pem"), 10000, &text, &size, NULL), 0);
+    more = mr_asprintf("%s\n# another\n", text);
+    write_text(f, "ca.pem", more);
+    mr_free(more);
+    CHECK_EQ(mr_tls_context_reload(f->server, NULL), 0);
+    CHECK_EQ(connect_again(f, 4), 4);
+    CHECK_EQ(connect_again(f, 5), 6);
+    mr_free(text);
     fixture_free(f);
+}
+
+/* A key makes tickets for an hour, and reads them for another. */
+TEST(tls, knows_its_tickets)
+{
+    struct tls_tickets tickets;
+    unsigned char name[16];
+    unsigned char first[16];
+    unsigned char iv[16];
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
+
+    tls_tickets_init(&tickets);
+    CHECK_EQ(tls_tickets_key(&tickets, first, iv, cipher, mac, 0), 0); /* none was given */
+    CHECK_EQ(tls_tickets_key(&tickets, first, iv, cipher, mac, 1), 1);
+    CHECK_EQ(tls_tickets_key(&tickets, first, iv, cipher, mac, 0), 1);
+    tickets.keys[0].made_ms -= 3600 * 1000;
+    CHECK_EQ(tls_tickets_key(&tickets, name, iv, cipher, mac, 1), 1);
+    CHECK(memcmp(name, first, sizeof name) != 0);
+    CHECK_EQ(tls_tickets_key(&tickets, first, iv, cipher, mac, 0), 2); /* and a new one is given */
+    tickets.keys[1].made_ms -= 3600 * 1000;
+    CHECK_EQ(tls_tickets_key(&tickets, first, iv, cipher, mac, 0), 0);
+    CHECK_EQ(tls_tickets_key(&tickets, name, iv, cipher, mac, 0), 1);
+    tls_tickets_forget(&tickets);
+    CHECK_EQ(tls_tickets_key(&tickets, name, iv, cipher, mac, 0), 0);
+    tls_tickets_done(&tickets);
+    EVP_MAC_CTX_free(mac);
+    EVP_MAC_free(hmac);
+    EVP_CIPHER_CTX_free(cipher);
 }
 
 /* A new pair is shown to the next handshake while old connections go on; a bad pair changes
@@ -427,6 +477,7 @@ TEST(tls, reloads_certificates)
 
     (void)test_ca_issue(&f->ca, f->net->directory, "hub", &renewed);
     CHECK_EQ(mr_tls_context_reload(f->server, &f->error), 0);
+    CHECK_EQ(mr_tls_context_reload(f->client, &f->error), 0); /* it resumes nothing */
     piece = memory_piece("still here", 10);
     CHECK_EQ(mr_stream_send(f->net->client.stream, &piece.piece), 0);
     CHECK(NET_UNTIL(f->net, f->net->server.got_bytes == 10));
@@ -492,6 +543,11 @@ static bool is_ended(int fd)
     return rc == 0 || errno == ECONNRESET;
 }
 
+static int64_t failures(struct tls_fixture *f, enum tls_failure kind)
+{
+    return f->net->net->tls_failures[kind]->values[0];
+}
+
 /* Clients that connect and say nothing: the oldest gives way beyond the bound, the others after the
  * timeout; one that means it gets in all the while. */
 TEST(tls, ends_half_open_handshakes)
@@ -509,10 +565,86 @@ TEST(tls, ends_half_open_handshakes)
     connect_with(f, config_of(f, NULL), "localhost");
     CHECK_EQ(f->net->connect_rc, 0);
     CHECK(NET_UNTIL(f->net, is_ended(fds[3]) && is_ended(fds[4])));
+    CHECK_GE(failures(f, TLS_FAILURE_CROWDED), 2);
+    CHECK_EQ(failures(f, TLS_FAILURE_CROWDED) + failures(f, TLS_FAILURE_TIMEOUT), 5);
     for (int i = 0; i < 5; i++) {
         (void)close(fds[i]);
     }
     fixture_free(f);
+}
+
+/* One address has its share: the silent of it give way to each other only, and when all of it have
+ * said something its next one is refused, until time shows who was not honest. */
+TEST(tls, gives_an_address_its_share)
+{
+    struct mr_listen_options options = {.handshakes_max = 100, .handshake_timeout_ms = 60000};
+    struct tls_fixture *f = fixture_new();
+    struct mr_tls_config config = config_of(f, "hub");
+    int64_t started_ms;
+    int fds[18];
+
+    CHECK_OK(mr_tls_context_new(&config, f->net->metrics, &f->server, &f->error), &f->error);
+    options.tls = f->server;
+    CHECK_EQ(net_fixture_listen(f->net, false, &options), 0);
+    for (int i = 0; i < 17; i++) { /* the share is 16 */
+        fds[i] = raw_dial(f);
+        mr_loop_turn(f->net->loop, 10);
+    }
+    CHECK(NET_UNTIL(f->net, is_ended(fds[0])));
+    CHECK(!is_ended(fds[1]));
+    CHECK_EQ(failures(f, TLS_FAILURE_CROWDED), 1);
+    started_ms = net_fixture_clock_ms();
+    for (int i = 1; i < 17; i++) {
+        CHECK_EQ(write(fds[i], "\x16\x03\x01\x00", 4), 4); /* the beginning of a hello */
+    }
+    for (int i = 0; i < 50; i++) {
+        mr_loop_turn(f->net->loop, 1);
+    }
+    fds[17] = raw_dial(f);
+    CHECK(NET_UNTIL(f->net, is_ended(fds[17]) || is_ended(fds[1])));
+    CHECK(NET_UNTIL(f->net, failures(f, TLS_FAILURE_CROWDED) == 2));
+    CHECK(NET_UNTIL(f->net, net_fixture_clock_ms() - started_ms > 1200));
+    connect_with(f, config_of(f, NULL), "localhost"); /* one of the slow gives way */
+    CHECK_EQ(f->net->connect_rc, 0);
+    for (int i = 0; i < 18; i++) {
+        (void)close(fds[i]);
+    }
+    fixture_free(f);
+}
+
+static void count_call(void *owner, int rc, struct mr_stream *stream, const struct mr_error *error)
+{
+    (void)error;
+    CHECK_EQ(rc, 0);
+    (*(int *)owner)++;
+    mr_stream_close(stream, true);
+}
+
+/* What is cancelled while a worker has it in its hands ends later, and tells nobody. */
+TEST(tls, cancels_at_any_time)
+{
+    struct tls_fixture *f = fixture_new();
+    struct mr_connect_options options = {.timeout_ms = 5000};
+
+    listen_with(f, config_of(f, "hub"), false);
+    connect_with(f, config_of(f, NULL), "localhost");
+    net_end_close(&f->net->client, false);
+    options.tls = f->client;
+    for (int turns = 0; turns < 12; turns++) {
+        struct mr_connect *connect = NULL;
+        int calls = 0;
+
+        CHECK_EQ(
+            mr_net_connect(f->net->net, &f->net->address, &options, count_call, &calls, &connect),
+            0);
+        for (int i = 0; i < turns && calls == 0; i++) {
+            mr_loop_turn(f->net->loop, 1);
+        }
+        if (calls == 0) {
+            mr_connect_cancel(connect);
+        }
+    }
+    fixture_free(f); /* some are still in a worker's hands */
 }
 
 TEST(tls, tells_those_who_do_not_speak_it)
