@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -358,4 +359,38 @@ struct mr_disk *mr_disk_system(void)
     static struct mr_disk disk = {.ops = &ops}; /* never written after this */
 
     return &disk;
+}
+
+/* The C library has no cachestat yet, nor have the headers of older kernels. Its number is the same
+ * on every architecture. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+struct cachestat_range {
+    uint64_t offset;
+    uint64_t size_bytes;
+};
+
+struct cachestat_pages {
+    uint64_t cached;
+    uint64_t dirty;
+    uint64_t writeback;
+    uint64_t evicted;
+    uint64_t recently_evicted;
+};
+
+int mr_disk_is_cached(struct mr_disk *disk, int fd, int64_t offset, int64_t size_bytes)
+{
+    int64_t page_size = sysconf(_SC_PAGESIZE);
+    struct cachestat_range range = {(uint64_t)offset, (uint64_t)size_bytes};
+    struct cachestat_pages pages;
+    int64_t want = (offset + size_bytes - 1) / page_size - offset / page_size + 1;
+
+    mr_assert(offset >= 0);
+    mr_assert(size_bytes > 0);
+    if (disk != mr_disk_system() || syscall(SYS_cachestat, fd, &range, &pages, 0) != 0) {
+        return MR_EUNSUPPORTED;
+    }
+    return (int64_t)pages.cached >= want;
 }

@@ -86,6 +86,10 @@ ssize_t mr_disk_pread(struct mr_disk *disk, int fd, void *data, size_t size_byte
 int mr_disk_pwrite(struct mr_disk *disk, int fd, const void *data, size_t size_bytes,
                    int64_t offset);
 
+/* Whether every page of the range is in the page cache, in one call, without reading (a page that is
+ * being read counts, too): 1, 0, or MR_EUNSUPPORTED (kernels before 6.5, other disks, files of others). */
+int mr_disk_is_cached(struct mr_disk *disk, int fd, int64_t offset, int64_t size_bytes);
+
 /* Thin calls, for easy reading. */
 static inline ssize_t mr_disk_preadv(struct mr_disk *disk, int fd, const struct iovec *parts,
                                      int count, int64_t offset)

@@ -1,8 +1,10 @@
 /* Cold reads.
  *
- * A window of at most 512 KiB is probed with one byte per 32 KiB (RWF_NOWAIT: the kernel's
- * read-ahead and reclaim work in units about as large, so a hole between two probes is rare, and
- * costs one short wait). A cold window is read by a worker into a scratch buffer, which leaves it
+ * A window of at most 512 KiB is warm when the kernel counts all its pages (cachestat) and its last
+ * byte can be read at once (a page that is still being read counts, too; reads end in order, nearly
+ * always). Kernels that cannot count are asked for one byte per 32 KiB (RWF_NOWAIT: read-ahead and
+ * reclaim work in units about as large, so a hole between two probes is rare, and costs one short
+ * wait). A cold window is read by a worker into a scratch buffer, which leaves it
  * in the page cache; unlike posix_fadvise, a read cannot be dropped, and its end is known. At most
  * one read per stream is under way.
  *
@@ -44,7 +46,12 @@ static bool is_byte_warm(const struct mr_stream_piece *piece, int64_t position)
 static bool is_window_warm(const struct mr_stream_piece *piece, int64_t position,
                            int64_t size_bytes)
 {
-    for (int64_t at = 0; at < size_bytes; at += PROBE_STEP_BYTES) {
+    int cached = mr_disk_is_cached(piece->disk, piece->fd, position, size_bytes);
+
+    if (cached == 0) {
+        return false;
+    }
+    for (int64_t at = 0; cached < 0 && at < size_bytes; at += PROBE_STEP_BYTES) {
         if (!is_byte_warm(piece, position + at)) {
             return false;
         }

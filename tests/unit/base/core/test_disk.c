@@ -54,6 +54,30 @@ TEST(disk, writes_and_reads_any_number_of_parts)
     fault_disk_free(place);
 }
 
+/* What was just written is in memory; what is behind the end of the file is not. Kernels that cannot
+ * tell say so, and never guess. */
+TEST(disk, tells_what_is_cached)
+{
+    struct fault_disk *place = fault_disk_new(1);
+    struct mr_disk other = {real()->ops};
+    static const uint8_t data[20000];
+    struct mr_error error = {0};
+    int fd;
+    int rc;
+
+    CHECK_EQ(mr_disk_open(real(), fault_disk_path(place, "file"), MR_DISK_WRITE | MR_DISK_CREATE,
+                          &fd, &error),
+             0);
+    CHECK_EQ(mr_disk_pwrite(real(), fd, data, sizeof data, 0), 0);
+    rc = mr_disk_is_cached(real(), fd, 5000, 15000);
+    CHECK(rc == 1 || rc == MR_EUNSUPPORTED);
+    rc = mr_disk_is_cached(real(), fd, 0, 1 << 20);
+    CHECK(rc == 0 || rc == MR_EUNSUPPORTED);
+    CHECK_EQ(mr_disk_is_cached(&other, fd, 0, 1), MR_EUNSUPPORTED);
+    mr_disk_close(real(), fd);
+    fault_disk_free(place);
+}
+
 TEST(disk, opens_as_its_flags_say)
 {
     struct fault_disk *place = fault_disk_new(1);
