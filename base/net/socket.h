@@ -13,8 +13,9 @@ struct mr_stream;
 /* TCP_NODELAY (pieces are gathered by us), keep-alive within two minutes. */
 void socket_prepare(int fd);
 bool socket_is_unix(int fd);
-/* Fills peer and local name of a connected socket. */
-void socket_name_both(int fd, struct mr_stream *stream);
+/* Fills peer and local name of a connected socket; one within this host gets no congestion control
+ * that paces. */
+void socket_meet(int fd, struct mr_stream *stream);
 /* "127.0.0.1:5123", "[::1]:5123", "unix", "unix:/run/x.sock" */
 void socket_name(const struct sockaddr *address, socklen_t length, char *text, size_t size);
 /* recv and sendmsg with our codes: > 0, MR_EAGAIN, MR_EOF (reading), MR_ENETWORK. */

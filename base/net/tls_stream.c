@@ -425,7 +425,7 @@ void tls_stream_begin(struct tls_stream *self)
 {
     self->handshake = NULL;
     self->has_read = true; /* the peer's first words may have come with its last of the handshake */
-    socket_name_both(self->fd, &self->stream);
+    socket_meet(self->fd, &self->stream);
     (void)snprintf(self->name, sizeof self->name, "%s %s", SSL_get_version(self->ssl),
                    SSL_get_cipher_name(self->ssl));
     apply_wanted(self);

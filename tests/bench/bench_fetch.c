@@ -27,6 +27,7 @@
 
 enum {
     BLOCK_BYTES = 1 << 20,
+    PAGE_BYTES = 4096, /* blocks begin on one, as in millrace_bench_loopback */
     BATCH_HEAD_BYTES = 61,
     CONSUMERS_MAX = 10000,
     THREAD_STACK_BYTES = 256 << 10,
@@ -296,7 +297,7 @@ static void run(struct bench *bench)
     }
     for (int i = 0; i < bench->consumers; i++) {
         consumers[i].bench = bench;
-        consumers[i].block = malloc(BLOCK_BYTES);
+        consumers[i].block = aligned_alloc(PAGE_BYTES, BLOCK_BYTES);
         if (consumers[i].block == NULL) {
             die("memory");
         }

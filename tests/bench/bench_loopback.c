@@ -23,7 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READER_BLOCK_BYTES = 1 << 20 };
+/* Blocks begin on a page: a buffer 16 bytes behind one, which is what malloc gives, halves the
+ * speed of copies from the page cache on some processors, and would flatter whoever is held against
+ * this. */
+enum { READER_BLOCK_BYTES = 1 << 20, PAGE_BYTES = 4096 };
 
 struct reader {
     int fd;
@@ -48,7 +51,7 @@ static double seconds_of(clockid_t clock)
 static void *reader_run(void *owner)
 {
     struct reader *reader = owner;
-    char *block = malloc(READER_BLOCK_BYTES);
+    char *block = aligned_alloc(PAGE_BYTES, READER_BLOCK_BYTES);
     ssize_t n;
 
     if (block == NULL) {
@@ -75,7 +78,7 @@ static void send_by_sendfile(int file, int socket, int64_t size, size_t block_si
 
 static void send_by_copy(int file, int socket, int64_t size, size_t block_size)
 {
-    char *block = malloc(block_size);
+    char *block = aligned_alloc(PAGE_BYTES, block_size);
     int64_t at = 0;
 
     if (block == NULL) {
@@ -180,7 +183,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (argc - optind != 1 || block_size == 0 || repeat < 1) {
+    if (argc - optind != 1 || block_size == 0 || block_size % PAGE_BYTES != 0 || repeat < 1) {
         fprintf(stderr, "usage: %s [--repeat N] [--block KIB] FILE\n", argv[0]);
         return 2;
     }

@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { PAGE_BYTES = 4096 }; /* blocks begin on one, as in millrace_bench_loopback */
+
 struct bench {
     const char *directory;
     size_t block_bytes;
@@ -53,7 +55,7 @@ static double seconds_of(struct timeval time)
 
 static void send_blocks(const struct bench *bench, const struct sockaddr_in *address)
 {
-    uint8_t *block = malloc(bench->block_bytes);
+    uint8_t *block = aligned_alloc(PAGE_BYTES, bench->block_bytes);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int64_t left = bench->total_bytes;
 
@@ -110,7 +112,7 @@ static size_t receive_block(int fd, uint8_t *block, size_t size)
 
 static uint32_t receive(const struct bench *bench, int fd)
 {
-    uint8_t *block = malloc(bench->block_bytes);
+    uint8_t *block = aligned_alloc(PAGE_BYTES, bench->block_bytes);
     int *segments = calloc((size_t)(bench->total_bytes / bench->segment_bytes) + 1, sizeof(int));
     int count = 0;
     uint32_t crc = 0;
@@ -222,8 +224,8 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (argc - optind != 1 || bench.block_bytes == 0 || bench.total_bytes <= 0 ||
-        bench.segment_bytes <= 0 || repeat < 1) {
+    if (argc - optind != 1 || bench.block_bytes == 0 || bench.block_bytes % PAGE_BYTES != 0 ||
+        bench.total_bytes <= 0 || bench.segment_bytes <= 0 || repeat < 1) {
         fprintf(stderr,
                 "usage: %s [--repeat N] [--block KIB] [--size MIB] [--segment MIB] DIRECTORY\n",
                 argv[0]);

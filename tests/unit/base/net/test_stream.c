@@ -1,9 +1,13 @@
 /* Streams over real sockets and over a pair in memory: order of pieces, file ranges, marks, shares
  * of a turn, pushing back, ends, resets, and closing at every moment. */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/core/clock.h"
@@ -11,6 +15,7 @@
 #include "base/core/metric.h"
 #include "base/core/random.h"
 #include "base/net/net_internal.h"
+#include "base/net/socket.h"
 #include "base/net/stream_internal.h"
 #include "tests/lib/net_fixture.h"
 #include "tests/lib/stream_pair.h"
@@ -397,4 +402,28 @@ TEST(stream, survives_any_cutting)
         mr_bytes_done(&reader.got);
         mr_loop_free(loop);
     }
+}
+
+/* A connection within this host is not paced, whatever the host's default; its names are known. */
+TEST(stream, takes_the_pacing_out_within_this_host)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    struct mr_stream stream = {0};
+    char congestion[16] = "";
+    socklen_t size = sizeof congestion;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK_EQ(bind(listener, (const void *)&address, sizeof address), 0);
+    CHECK_EQ(listen(listener, 1), 0);
+    CHECK_EQ(getsockname(listener, (void *)&address, &length), 0);
+    CHECK_EQ(connect(fd, (const void *)&address, sizeof address), 0);
+    socket_meet(fd, &stream);
+    CHECK_EQ(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &size), 0);
+    CHECK(strcmp(congestion, "reno") == 0);
+    CHECK(strncmp(stream.peer, "127.0.0.1:", 10) == 0);
+    (void)close(fd);
+    (void)close(listener);
 }
