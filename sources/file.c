@@ -15,7 +15,11 @@
 #include "base/core/memory.h"
 #include "base/text/regex.h"
 
-enum { TURN_FILES_MAX = 8, TICK_MS = 500 };
+enum {
+    TURN_FILES_MAX = 8,
+    TICK_MS = 500,
+    PARTS_MAX = MARKS_MAX - 100, /* events that one line can become */
+};
 
 static const char *const format_words[] = {"plain", "cri", "docker", NULL};
 static const char *const start_words[] = {"beginning", "end", NULL};
@@ -188,6 +192,7 @@ void file_offer(struct file_source *fs, struct block *block)
 {
     int rc = MR_EAGAIN;
 
+    block->base.position_at = boundary_position;
     block->base.acked = on_ack;
     block->base.owner = block;
     block->tail->under_way++;
@@ -215,32 +220,9 @@ int file_offer_position(struct tail *tail)
     block->tail = tail;
     block->base.buf = fs->pool.empty;
     block->base.spans = block->spans;
-    block->base.position = block->position;
-    block->base.position_size = position_encode(&tail->position, tail->origin, block->position);
-    tail->is_announced = true;
+    block->after = tail->position;
     file_offer(fs, block);
     return 0;
-}
-
-/* Without memory for a block the lines go all the same: only a kill between two parts of them would
- * show it. */
-void file_announce(struct tail *tail)
-{
-    struct position now = tail->position;
-
-    if (tail->is_announced) {
-        return;
-    }
-    position_init(&tail->position);
-    tail->position.identity = now.identity;
-    tail->position.identity.tail_size = 0;
-    tail->position.identity.tail_hash = 0;
-    tail->position.generation = now.generation;
-    tail->position.flags = now.flags & POSITION_GZIP;
-    memcpy(tail->position.predecessor, now.predecessor, sizeof now.predecessor);
-    (void)file_offer_position(tail);
-    tail->position = now;
-    tail->is_announced = true;
 }
 
 static void source_resume(struct source *source)
@@ -505,6 +487,13 @@ static int check_options(const void *raw, struct mr_error *error)
                                 options->paths.items[i]);
         }
     }
+    if ((options->multiline.start != NULL || options->multiline.proceed != NULL) &&
+        options->line_size_bytes_max / options->multiline.size_bytes_max > PARTS_MAX) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "multiline.max_size: at least %d-th of max_line, or one line fills "
+                            "too many events",
+                            PARTS_MAX);
+    }
     if (options->paths.count == 0) {
         return mr_fail_text(error, MR_ECONFIG, "paths: give at least one");
     }
@@ -647,7 +636,8 @@ static int source_open(struct source *source, struct mr_error *error)
         rc = open_rules(fs, error);
     }
     if (rc == 0) {
-        rc = pool_init(&fs->pool, chunk_size(fs), (size_t)fs->options->memory_bytes);
+        rc = pool_init(&fs->pool, chunk_size(fs), take_is_joined(fs),
+                       (size_t)fs->options->memory_bytes);
     }
     if (rc == 0) {
         find_restore(fs);

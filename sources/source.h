@@ -1,8 +1,9 @@
 /* The contract between a source and its host (agent/flow/intake).
  *
- * A source turns foreign bytes into events and offers them in blocks, in order per stream. A stream is
- * what has an order and a position of its own: one file, one journal, one connection. Position and lines
- * become durable in one append, so that a restart finds both or neither: 0 lost, 0 repeated.
+ * A source turns foreign bytes into events and offers them in blocks, in order per stream. A stream
+ * is what has an order and a position of its own: one file, one journal, one connection. Position
+ * and lines become durable in one append, so that a restart finds both or neither: 0 lost, 0
+ * repeated.
  *
  * The same bytes give the same events, however the reads are cut and wherever a restart falls. */
 #ifndef SOURCES_SOURCE_H
@@ -35,9 +36,9 @@ enum {
 };
 
 enum source_span_flags {
-    SOURCE_SPAN_CUT = 1,      /* longer than the bound: this is a part; header mr.cut */
-    SOURCE_SPAN_PARTIAL = 2,  /* the rest never came (time-out, end of file) */
-    SOURCE_SPAN_STDERR = 4,   /* container runtimes */
+    SOURCE_SPAN_CUT = 1,     /* longer than the bound: this is a part; header mr.cut */
+    SOURCE_SPAN_PARTIAL = 2, /* the rest never came (time-out, end of file) */
+    SOURCE_SPAN_STDERR = 4,  /* container runtimes */
 };
 
 struct source_span {
@@ -61,18 +62,25 @@ enum source_outcome {
 
 typedef void (*source_ack_cb)(struct source_block *block, enum source_outcome outcome);
 
-/* Belongs to the source from the call of `offer` on until acked. The host copies or references what it
- * needs; buf and spans must stay unchanged until then. */
+/* The position after the first `span_count` events of a block, 1 <= span_count <= block->span_count
+ * (0 where there are none): a restart from it yields exactly the events that follow. Opaque to the
+ * host; fills at most SOURCE_POSITION_SIZE_MAX bytes and returns their number. The host ends a
+ * batch where that is full, which may be within a block. */
+typedef size_t (*source_position_cb)(const struct source_block *block, size_t span_count,
+                                     void *position);
+
+/* Belongs to the source from the call of `offer` on until acked. The host copies or references what
+ * it needs; buf, spans and what position_at needs must stay unchanged until then. */
 struct source_block {
     struct source_stream *stream;
     struct mr_buf *buf;
-    const struct source_span *spans; /* at most SOURCE_BLOCK_SPANS_MAX; 0 of them: only the position moves */
+    const struct source_span
+        *spans; /* at most SOURCE_BLOCK_SPANS_MAX; 0 of them: only the position moves */
     size_t span_count;
-    const void *position; /* after the last span; opaque to the host; SOURCE_POSITION_SIZE_MAX */
-    size_t position_size;
+    source_position_cb position_at;
     source_ack_cb acked; /* exactly once, later, on the loop; blocks of a stream in order */
     void *owner;
-    void *host_data[4]; /* the host's */
+    size_t taken;        /* the host's, from 0: how many events it has already */
     struct mr_link link; /* the host's */
 };
 
@@ -80,12 +88,12 @@ struct source_block {
 struct source_host_ops {
     /* A stream by its key (unique within the source; the file source draws one per file identity).
      * Headers are copied. The stream is the host's until stream_close. NULL without memory. */
-    struct source_stream *(*stream_open)(struct source_host *host, const void *key,
-                                         size_t key_size, const struct source_header *headers,
-                                         size_t header_count);
+    struct source_stream *(*stream_open)(struct source_host *host, const void *key, size_t key_size,
+                                         const struct source_header *headers, size_t header_count);
     /* Blocks under way are still acked. */
     void (*stream_close)(struct source_host *host, struct source_stream *stream);
-    /* 0: taken. MR_EAGAIN: not now, nothing happened; the source stops offering until resume(). */
+    /* 0: taken. MR_EAGAIN: not now; the source stops offering until resume(), and then begins with
+     * the same block: a part of it may have been taken. */
     int (*offer)(struct source_host *host, struct source_block *block);
     /* The durable position of a stream at start: its size (0: none), copied up to `size`. */
     size_t (*position_get)(struct source_host *host, const void *key, size_t key_size,
@@ -95,11 +103,11 @@ struct source_host_ops {
                           void (*cb)(void *owner, const void *key, size_t key_size,
                                      const void *position, size_t position_size),
                           void *owner);
-    /* The stream is gone for good (file deleted and drained): its position may be dropped at the next
-     * checkpoint. */
+    /* The stream is gone for good (file deleted and drained): its position may be dropped at the
+     * next checkpoint. */
     void (*position_forget)(struct source_host *host, const void *key, size_t key_size);
-    /* Events or bytes that the source itself had to give up (a limit, bytes lost in a truncation): counted
-     * by reason in the ledger, durably with the next append. `reason` is a literal. */
+    /* Events or bytes that the source itself had to give up (a limit, bytes lost in a truncation):
+     * counted by reason in the ledger, durably with the next append. `reason` is a literal. */
     void (*dropped)(struct source_host *host, const char *reason, int64_t events, int64_t bytes);
 };
 
@@ -111,7 +119,7 @@ struct source_host {
     struct mr_random *random;
     struct mr_workers *workers; /* for scans and other slow things */
     struct mr_metrics *metrics;
-    const char *source_id;      /* the name in the configuration */
+    const char *source_id; /* the name in the configuration */
 };
 
 struct source {
@@ -122,7 +130,8 @@ struct source {
 
 typedef void (*source_close_cb)(void *owner);
 
-/* A row for `millrace files`: called once per file or other stream. Values are borrowed for the call. */
+/* A row for `millrace files`: called once per file or other stream. Values are borrowed for the
+ * call. */
 struct source_status {
     const char *path;
     const char *identity; /* "dev:inode:fingerprint" or NULL */
@@ -144,7 +153,8 @@ struct source_type {
     int (*check)(const void *options, struct mr_error *error);
     int (*open)(struct source *source, struct mr_error *error);
     void (*resume)(struct source *source); /* after MR_EAGAIN; may offer from inside */
-    /* Stops reading, waits for what is under way to be acked, then done (later, never from inside). */
+    /* Stops reading, waits for what is under way to be acked, then done (later, never from inside).
+     */
     void (*close)(struct source *source, source_close_cb done, void *owner);
     /* Reads on what is there, up to now, without waiting for events (drain); may be NULL. */
     void (*status)(struct source *source, source_status_cb cb, void *owner);

@@ -351,11 +351,16 @@ static int take_span(struct builder *builder, struct source_stream *stream,
 }
 
 /* Says in the batch being built how far into the block it goes. Needs the reserved entry. */
-static void mark(struct builder *builder, const struct source_stream *stream, size_t events)
+static void mark(struct builder *builder, const struct source_stream *stream,
+                 const struct source_block *block)
 {
-    int rc = position_change_set(&builder->change, stream->key, stream->key_size, (uint32_t)events,
-                                 stream->position, stream->position_size);
+    uint8_t position[SOURCE_POSITION_SIZE_MAX];
+    size_t size = block->position_at(block, block->taken, position);
+    int rc;
 
+    mr_assert(size <= sizeof position);
+    rc = position_change_set(&builder->change, stream->key, stream->key_size, stream->skip,
+                             position, size);
     mr_assert(rc == 0);
 }
 
@@ -365,29 +370,31 @@ static int reserve(struct builder *builder, const struct source_stream *stream)
 }
 
 /* Seals in the middle of a block. */
-static int seal_within(struct builder *builder, const struct source_stream *stream, size_t events)
+static int seal_within(struct builder *builder, const struct source_stream *stream,
+                       const struct source_block *block)
 {
     int rc;
 
-    mark(builder, stream, events);
+    if (block->taken > 0) {
+        mark(builder, stream, block);
+    }
     rc = builder_seal(builder);
     return rc == 0 ? reserve(builder, stream) : rc;
 }
 
-/* *ret_taken: how many events of the block need not be offered again, whatever is returned. */
+/* Counts in block->taken how many events need not be offered again, whatever is returned. */
 static int take_spans(struct builder *builder, struct source_stream *stream,
-                      const struct source_block *block, size_t *ret_taken)
+                      struct source_block *block)
 {
     int64_t now_ms = mr_loop_wall_ms(builder->intake->config.loop);
     size_t batch_size = (size_t)builder->intake->config.batch_size_bytes;
-    size_t place = *ret_taken;
     int rc = reserve(builder, stream); /* no event goes without its stream's position */
 
-    while (place < block->span_count && rc == 0) {
-        const struct source_span *span = &block->spans[place];
+    while (block->taken < block->span_count && rc == 0) {
+        const struct source_span *span = &block->spans[block->taken];
         rc = take_span(builder, stream, block, span, now_ms);
         if (rc == MR_EFULL) {
-            rc = seal_within(builder, stream, place);
+            rc = seal_within(builder, stream, block);
             continue;
         }
         if (rc == MR_ETOOLARGE) { /* for any batch: the source's own bound is lower, as a rule */
@@ -398,36 +405,39 @@ static int take_spans(struct builder *builder, struct source_stream *stream,
         } else {
             break;
         }
-        place++;
-        if (batch_builder_size(&builder->batch) >= batch_size && place < block->span_count) {
-            rc = seal_within(builder, stream, place);
+        block->taken++;
+        if (batch_builder_size(&builder->batch) >= batch_size && block->taken < block->span_count) {
+            rc = seal_within(builder, stream, block);
         }
     }
-    *ret_taken = place;
     return rc;
+}
+
+/* Events that a log of an older version says it has, behind its position. */
+static void leave_out(struct source_stream *stream, struct source_block *block)
+{
+    size_t left = block->span_count - block->taken;
+    size_t count = stream->skip < left ? stream->skip : left;
+
+    block->taken += count;
+    stream->skip -= (uint32_t)count;
 }
 
 int builder_take(struct builder *builder, struct source_stream *stream, struct source_block *block)
 {
-    size_t taken = stream->skip < block->span_count ? stream->skip : block->span_count;
-    uint32_t skip_left = stream->skip - (uint32_t)taken;
-    int rc = take_spans(builder, stream, block, &taken);
+    int rc;
 
+    leave_out(stream, block);
+    rc = take_spans(builder, stream, block);
     if (rc != 0) {
-        /* What was taken stays; the source offers the block again, and the skip leaves that out. */
-        stream->skip = (uint32_t)taken + skip_left;
-        if (reserve(builder, stream) == 0) {
-            mark(builder, stream, stream->skip);
+        /* What was taken stays; the source offers the block again. */
+        if (block->taken > 0 && reserve(builder, stream) == 0) {
+            mark(builder, stream, block);
         }
         linger(builder, BUILDER_RETRY_MS);
         return rc;
     }
-    stream->skip = skip_left;
-    if (block->position_size > 0) {
-        memcpy(stream->position, block->position, block->position_size);
-    }
-    stream->position_size = block->position_size;
-    mark(builder, stream, skip_left);
+    mark(builder, stream, block);
     mr_list_init(&block->link);
     mr_list_append(&builder->blocks, &block->link);
     if (batch_builder_size(&builder->batch) >= (size_t)builder->intake->config.batch_size_bytes) {

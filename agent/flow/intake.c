@@ -2,8 +2,7 @@
  *
  * 1. The source offers it. If the lane is blocked, the answer is MR_EAGAIN and nothing happened.
  * 2. Its events are encoded, one copy each, into the batch that is being built for the lane. A
- * batch that is full is sealed in between; it then says how many events behind the block's start it
- * holds (`skip`), so that a restart leaves out exactly these.
+ * batch that is full is sealed in between, with the position that the source gives for there.
  * 3. Behind the block's last event the stream's new position joins the batch.
  * 4. The batch is sealed when it is large enough, or linger_ms after its first event: positions and
  * drop counters are encoded into mr.pos, the batch is compressed, and the lane has it.
@@ -70,7 +69,6 @@ static int offer(struct source_host *host, struct source_block *block)
     struct builder *builder = block->stream->builder;
 
     mr_assert(block->span_count <= SOURCE_BLOCK_SPANS_MAX);
-    mr_assert(block->position_size <= SOURCE_POSITION_SIZE_MAX);
     if (intake->is_closing || !builder_is_ready(builder) ||
         builder_take(builder, block->stream, block) != 0) {
         intake->is_waiting = true;

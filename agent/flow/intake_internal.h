@@ -78,9 +78,7 @@ struct source_stream {
     struct mr_bytes headers; /* {name, value} pairs, encoded, without flags */
     int32_t header_count;
     struct stream_headers variants[STREAM_HEADER_VARIANTS];
-    uint8_t position[SOURCE_POSITION_SIZE_MAX]; /* before the block being taken */
-    size_t position_size;
-    uint32_t skip; /* events of the next blocks that the log has already */
+    uint32_t skip; /* events of the next blocks that the log has already; see positions.h */
 };
 
 struct source_stream *stream_new(struct intake *intake, const void *key, size_t key_size,
@@ -99,8 +97,8 @@ void builder_open(struct builder *builder, struct intake *intake, struct lane *l
 void builder_done(struct builder *builder);
 /* Whether a block may be taken now; makes room for its position. */
 bool builder_is_ready(struct builder *builder);
-/* Takes a whole block: 0, or MR_ENOMEM: it is to be offered again, and then goes on where this
- * ended. */
+/* Takes a whole block: 0, or MR_ENOMEM: it is to be offered again, and then goes on at
+ * block->taken. */
 int builder_take(struct builder *builder, struct source_stream *stream, struct source_block *block);
 /* Hands over what there is. 0; MR_ENOMEM: it stays as it is, and is tried again soon. */
 int builder_seal(struct builder *builder);

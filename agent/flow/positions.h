@@ -11,8 +11,8 @@
  *     u16 count of drops,   each: u8 size, reason | i64 events | i64 bytes
  *     u16 count of streams, each: u8 size, key | u32 skip | u16 size, position
  * Counts are what is new with this batch; its records themselves count as delivered. `skip`: how
- * many events behind the position are in the log already, because one block of the source filled
- * more than one batch. */
+ * many events behind the position are in the log already. It is 0 but in logs of older versions,
+ * which wrote it where one block of a source filled more than one batch; it is still honoured. */
 #ifndef AGENT_FLOW_POSITIONS_H
 #define AGENT_FLOW_POSITIONS_H
 

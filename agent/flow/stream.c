@@ -67,10 +67,6 @@ struct source_stream *stream_new(struct intake *intake, const void *key, size_t 
     stream->key_size = key_size;
     stream->builder = stream_home(intake, key, key_size, &position, &is_known);
     if (is_known) {
-        if (position.size > 0) {
-            memcpy(stream->position, position.value, position.size);
-        }
-        stream->position_size = position.size;
         stream->skip = position.skip;
     }
     mr_bytes_init(&stream->headers);

@@ -143,7 +143,6 @@ struct tail {
     bool is_copy;        /* found as the copy of a truncated file */
     bool start_at_end;   /* there before the first start, and those are not read */
     bool is_released;    /* no copy, or no longer taken for one */
-    bool is_announced;   /* the host has, or was offered, a position of it */
     bool was_polled;     /* by a tick, since it last changed */
     uint32_t seen_walk;  /* the last walk that saw it */
     int64_t content_us;  /* when its content changed last, as last seen */
@@ -159,6 +158,7 @@ static inline int tail_state(const struct tail *tail)
 
 enum {
     BLOCK_SPANS_MAX = 4096,
+    MARKS_MAX = 1024, /* spans of a block with joined events */
     CHUNK_SIZE_MIN = 256 * 1024,
 };
 
@@ -171,17 +171,35 @@ struct chunk {
     uint8_t memory[];
 };
 
+/* What a position behind a joined event has of its own. */
+struct mark {
+    int64_t offset;
+    uint64_t head_hash;
+    uint64_t tail_hash;
+    struct lane_position lanes[LANES];
+    uint16_t head_size;
+    uint16_t tail_size;
+    bool in_long;
+};
+
 struct block {
     struct source_block base;
     struct mr_link link; /* free, or parked */
     struct tail *tail;
-    struct chunk *chunk; /* NULL: only a position */
-    uint8_t position[SOURCE_POSITION_SIZE_MAX];
+    struct chunk *chunk;   /* NULL: only a position */
+    struct position after; /* the last span */
+    bool is_marked;
+    uint32_t end;       /* not marked: where in the chunk `after` is */
+    uint16_t head_size; /* the head before the block */
+    uint64_t head_hash;
+    uint32_t inherited; /* before the block */
     struct source_span spans[BLOCK_SPANS_MAX];
+    struct mark marks[]; /* MARKS_MAX, where events are joined */
 };
 
 struct pool {
     size_t chunk_size_bytes; /* of usable bytes */
+    size_t block_size_bytes;
     size_t limit_bytes;
     size_t used_bytes;
     struct mr_link free_chunks;
@@ -189,7 +207,7 @@ struct pool {
     struct mr_buf *empty;
 };
 
-int pool_init(struct pool *pool, size_t chunk_size_bytes, size_t limit_bytes);
+int pool_init(struct pool *pool, size_t chunk_size_bytes, bool has_marks, size_t limit_bytes);
 void pool_done(struct pool *pool);
 /* NULL: the bound is reached (an ack will bring room), or no memory. `beyond`: one more than the
  * bound allows, for an event that must go somewhere. */
@@ -257,9 +275,6 @@ void file_tick_soon(struct file_source *fs);    /* there is something to poll */
 void file_offer(struct file_source *fs, struct block *block);
 /* Hands over a position alone. 0 or MR_ENOMEM. */
 int file_offer_position(struct tail *tail);
-/* The same with its first byte as the position, once, before the first lines: the host may write a
- * part of these, and a restart must know of which file. */
-void file_announce(struct tail *tail);
 void file_flush_at(struct tail *tail, int64_t delay_ms); /* -1: not */
 void file_check_closed(struct file_source *fs);
 

@@ -254,7 +254,6 @@ static void on_position(void *owner, const void *key, size_t key_size, const voi
     if (tail != NULL) {
         memcpy(tail->key, key, FILE_KEY_SIZE);
         tail->is_restored = true;
-        tail->is_announced = true;
     }
 }
 

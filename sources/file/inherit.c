@@ -172,15 +172,15 @@ int inherit_replay(struct tail *tail, struct chunk *scratch)
     return rc;
 }
 
-void reader_settle_inheritance(struct tail *tail)
+void reader_settle_inheritance(struct position *position)
 {
-    struct position *position = &tail->position;
-
     for (int i = 0; i < LANES; i++) {
         uint32_t pending = UINT32_C(1) << (i + PENDING_SHIFT);
 
-        if ((position->inherited & pending) != 0 && position->lanes[i].pending_start != 0) {
-            position->inherited &= ~pending; /* the line is whole, and out */
+        if ((position->inherited & pending) != 0 &&
+            (position->lanes[i].pending_start != 0 ||
+             (position->lanes[i].flags & LANE_CONTINUES) != 0)) {
+            position->inherited &= ~pending; /* the line, or its first part, is out */
         }
     }
 }

@@ -299,9 +299,6 @@ static int end_line(struct joiner *joiner, int place, joiner_emit_cb emit, void 
     return 0;
 }
 
-/* A lane that waited too long, in bytes of the file: the same at every reading. */
-static void give_up_waiting(struct joiner *joiner, int64_t end, joiner_emit_cb emit, void *owner);
-
 static int take_piece(struct joiner *joiner, const struct runtime_piece *piece, int64_t start,
                       uint32_t skip, joiner_emit_cb emit, void *owner)
 {
@@ -370,44 +367,95 @@ static void parse(struct joiner *joiner, const uint8_t *line, size_t size, uint3
     }
 }
 
+static void flush_lane(struct joiner *joiner, int place, joiner_emit_cb emit, void *owner)
+{
+    struct lane *lane = &joiner->lanes[place];
+    bool was_open = lane->in_line;
+    size_t size = lane->text.size_bytes;
+    uint32_t flags = (lane->continues ? SOURCE_SPAN_CUT : 0) | (was_open ? SOURCE_SPAN_PARTIAL : 0);
+
+    if (lane->start >= 0 && (was_open || lane->line_count > 0)) {
+        if (!was_open && size > 0 && lane->line_count > 0) {
+            size--; /* the last line's end */
+        }
+        emit_bytes(joiner, place, lane->text.data, size, lane->timestamp_ms, flags, emit, owner);
+    }
+    lane_clear(lane);
+    lane->continues = false;
+}
+
+/* In bytes of the file: the same at every reading. */
+static bool is_overdue(const struct joiner *joiner, const struct lane *lane, int64_t start)
+{
+    return lane->start >= 0 && start - lane->start > joiner->rules->pending_size_bytes_max;
+}
+
+static bool waits_too_long(const struct joiner *joiner, int64_t start)
+{
+    return is_overdue(joiner, &joiner->lanes[0], start) ||
+           is_overdue(joiner, &joiner->lanes[1], start);
+}
+
+static void give_up_waiting(struct joiner *joiner, int64_t start, joiner_emit_cb emit, void *owner)
+{
+    for (int i = 0; i < LANES; i++) {
+        if (is_overdue(joiner, &joiner->lanes[i], start)) {
+            flush_lane(joiner, i, emit, owner);
+        }
+    }
+}
+
+/* A pending event that begins in this line, of which nothing is here yet: takes off what went out
+ * of it before the restart. */
+static uint32_t skip_delivered(struct lane *lane, struct runtime_piece *piece, int64_t start)
+{
+    uint32_t skip = 0;
+
+    if (start == lane->start && lane->text.size_bytes == 0 && !lane->in_line) {
+        skip = lane->skip < piece->size ? lane->skip : (uint32_t)piece->size;
+        piece->data += skip;
+        piece->size -= skip;
+        lane->timestamp_ms = piece->timestamp_ms;
+        lane->line_timestamp_ms = piece->timestamp_ms;
+    }
+    return skip;
+}
+
 int joiner_feed(struct joiner *joiner, const uint8_t *line, size_t size, uint32_t flags,
-                int64_t start, int64_t end, joiner_emit_cb emit, void *owner)
+                int64_t start, joiner_emit_cb emit, void *owner)
 {
     struct runtime_piece piece;
-    int rc;
+    uint32_t skip;
 
     parse(joiner, line, size, flags, &piece);
     if (joiner->scratch.failed != 0) {
         joiner->scratch.failed = 0;
         return MR_ENOMEM;
     }
-    rc = take_piece(joiner, &piece, start, 0, emit, owner);
-    if (rc == 0) {
-        give_up_waiting(joiner, end, emit, owner);
+    if (waits_too_long(joiner, start)) {
+        if (mr_bytes_reserve(&joiner->lanes[piece.lane].text, piece.size + 1) != 0) {
+            joiner->lanes[piece.lane].text.failed = 0;
+            return MR_ENOMEM; /* before anything is emitted */
+        }
+        give_up_waiting(joiner, start, emit, owner);
     }
-    return rc;
+    skip = skip_delivered(&joiner->lanes[piece.lane], &piece, start);
+    return take_piece(joiner, &piece, start, skip, emit, owner);
 }
 
 int joiner_replay(struct joiner *joiner, const uint8_t *line, size_t size, uint32_t flags,
-                  int64_t start, int64_t end)
+                  int64_t start)
 {
     struct runtime_piece piece;
     struct lane *lane;
-    uint32_t skip = 0;
+    uint32_t skip;
 
-    (void)end;
     parse(joiner, line, size, flags, &piece);
     lane = &joiner->lanes[piece.lane];
     if (lane->start < 0 || start < lane->start) {
         return 0;
     }
-    if (start == lane->start && lane->text.size_bytes == 0) {
-        skip = lane->skip < piece.size ? lane->skip : (uint32_t)piece.size;
-        piece.data += skip;
-        piece.size -= skip;
-        lane->timestamp_ms = piece.timestamp_ms;
-        lane->line_timestamp_ms = piece.timestamp_ms;
-    }
+    skip = skip_delivered(lane, &piece, start);
     return take_piece(joiner, &piece, start, skip, NULL, NULL);
 }
 
@@ -424,6 +472,7 @@ void joiner_inherit(struct joiner *heir, struct joiner *from, uint32_t mask)
         *lane = from->lanes[i];
         lane->start = 0;
         lane->line_start = 0;
+        lane->piece_size = 0; /* nothing can be pending from within it: it is another file's */
         from->lanes[i] = (struct lane){.start = -1};
         mr_bytes_init(&from->lanes[i].text);
     }
@@ -439,34 +488,6 @@ int joiner_replay_inherited(struct joiner *heir, uint32_t mask, const uint8_t *l
         return 0;
     }
     return take_piece(heir, &piece, 0, 0, NULL, NULL);
-}
-
-static void flush_lane(struct joiner *joiner, int place, joiner_emit_cb emit, void *owner)
-{
-    struct lane *lane = &joiner->lanes[place];
-    bool was_open = lane->in_line;
-    size_t size = lane->text.size_bytes;
-    uint32_t flags = (lane->continues ? SOURCE_SPAN_CUT : 0) | (was_open ? SOURCE_SPAN_PARTIAL : 0);
-
-    if (lane->start >= 0) {
-        if (!was_open && size > 0 && lane->line_count > 0) {
-            size--; /* the last line's end */
-        }
-        emit_bytes(joiner, place, lane->text.data, size, lane->timestamp_ms, flags, emit, owner);
-    }
-    lane_clear(lane);
-    lane->continues = false;
-}
-
-static void give_up_waiting(struct joiner *joiner, int64_t end, joiner_emit_cb emit, void *owner)
-{
-    for (int i = 0; i < LANES; i++) {
-        struct lane *lane = &joiner->lanes[i];
-
-        if (lane->start >= 0 && end - lane->start > joiner->rules->pending_size_bytes_max) {
-            flush_lane(joiner, i, emit, owner);
-        }
-    }
 }
 
 void joiner_flush(struct joiner *joiner, joiner_emit_cb emit, void *owner)

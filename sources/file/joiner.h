@@ -51,10 +51,12 @@ void joiner_export(const struct joiner *joiner, struct lane_position lanes[LANES
 int64_t joiner_replay_start(const struct lane_position lanes[LANES]);
 /* A line from before the position: only lanes that waited for it take it; emits nothing. */
 int joiner_replay(struct joiner *joiner, const uint8_t *line, size_t size, uint32_t flags,
-                  int64_t start, int64_t end);
+                  int64_t start);
 /* A line, or, with LINE_MORE, a part of one. MR_ENOMEM: nothing was taken or emitted. */
 int joiner_feed(struct joiner *joiner, const uint8_t *line, size_t size, uint32_t flags,
-                int64_t start, int64_t end, joiner_emit_cb emit, void *owner);
+                int64_t start, joiner_emit_cb emit, void *owner);
+/* While a line is fed or flushed, the state between two of its events can be exported: it is that
+ * of a line that is yet to be fed, of which, or of what waited, a part went out. */
 /* Emits what is pending, flagged partial where a line was not whole. */
 void joiner_flush(struct joiner *joiner, joiner_emit_cb emit, void *owner);
 bool joiner_has_pending(const struct joiner *joiner);

@@ -9,9 +9,13 @@ static size_t chunk_cost(const struct pool *pool)
     return sizeof(struct chunk) + TAIL_SIZE_MAX + pool->chunk_size_bytes;
 }
 
-int pool_init(struct pool *pool, size_t chunk_size_bytes, size_t limit_bytes)
+int pool_init(struct pool *pool, size_t chunk_size_bytes, bool has_marks, size_t limit_bytes)
 {
-    *pool = (struct pool){.chunk_size_bytes = chunk_size_bytes, .limit_bytes = limit_bytes};
+    size_t marks = has_marks ? MARKS_MAX * sizeof(struct mark) : 0;
+
+    *pool = (struct pool){.chunk_size_bytes = chunk_size_bytes,
+                          .block_size_bytes = sizeof(struct block) + marks,
+                          .limit_bytes = limit_bytes};
     mr_list_init(&pool->free_chunks);
     mr_list_init(&pool->free_blocks);
     pool->empty = mr_buf_new(1);
@@ -35,7 +39,7 @@ void pool_trim(struct pool *pool)
         mr_buf_unref(&chunk->buf);
     }
     while ((link = mr_list_pop(&pool->free_blocks)) != NULL) {
-        pool->used_bytes -= sizeof(struct block);
+        pool->used_bytes -= pool->block_size_bytes;
         mr_free(mr_container(link, struct block, link));
     }
 }
@@ -61,7 +65,8 @@ struct chunk *pool_chunk(struct pool *pool, bool beyond)
         return chunk;
     }
     /* Room for a block with it, or the chunk could not be handed over. */
-    if (!beyond && pool->used_bytes + chunk_cost(pool) + sizeof(struct block) > pool->limit_bytes) {
+    if (!beyond &&
+        pool->used_bytes + chunk_cost(pool) + pool->block_size_bytes > pool->limit_bytes) {
         return NULL;
     }
     chunk = mr_malloc(chunk_cost(pool));
@@ -99,18 +104,19 @@ struct block *pool_block(struct pool *pool, struct chunk *chunk, bool beyond)
     if (link != NULL) {
         block = mr_container(link, struct block, link);
     } else {
-        if (!beyond && pool->used_bytes + sizeof *block > pool->limit_bytes) {
+        if (!beyond && pool->used_bytes + pool->block_size_bytes > pool->limit_bytes) {
             return NULL;
         }
-        block = mr_malloc(sizeof *block);
+        block = mr_malloc(pool->block_size_bytes);
         if (block == NULL) {
             return NULL;
         }
-        pool->used_bytes += sizeof *block;
+        pool->used_bytes += pool->block_size_bytes;
     }
     block->base = (struct source_block){0};
     block->link = (struct mr_link){0};
     block->tail = NULL;
+    block->is_marked = false;
     block->chunk = chunk;
     if (chunk != NULL) {
         chunk->users++;
@@ -125,7 +131,7 @@ void pool_block_release(struct pool *pool, struct block *block)
     }
     pool_chunk_release(pool, block->chunk);
     if (pool->used_bytes > pool->limit_bytes) {
-        pool->used_bytes -= sizeof *block;
+        pool->used_bytes -= pool->block_size_bytes;
         mr_free(block);
         return;
     }

@@ -84,7 +84,7 @@ static int check(const struct position *position)
     if (position->offset < 0 || (position->flags & ~(uint32_t)FLAGS_KNOWN) != 0 ||
         (position->inherited & ~INHERITED_KNOWN) != 0 || identity->head_size > HEAD_SIZE_MAX ||
         identity->tail_size > TAIL_SIZE_MAX || identity->tail_size > position->offset ||
-        /* A file that is only announced has a head, and stands at its start. */
+        /* Of a line that is delivered in parts the first may be out: a head, at the start. */
         (position->offset > 0 && identity->head_size > position->offset)) {
         return MR_ECORRUPT;
     }

@@ -319,11 +319,9 @@ static size_t replay_lines(struct tail *tail, const struct chunk *chunk, int64_t
         count = lines_split(lines, chunk->buf.data + at, chunk->buf.size_bytes - at, (uint32_t)at,
                             spans, 64, &taken);
         for (size_t i = 0; i < count; i++) {
-            size_t next = i + 1 < count ? spans[i + 1].offset : at + taken;
-
             if (first + spans[i].offset < tail->position.offset) {
                 (void)joiner_replay(tail->joiner, chunk->buf.data + spans[i].offset, spans[i].size,
-                                    spans[i].flags, first + spans[i].offset, first + (int64_t)next);
+                                    spans[i].flags, first + spans[i].offset);
             }
         }
         at += taken;

@@ -15,6 +15,17 @@ enum reader_result take_remainder(struct tail *tail, struct chunk *chunk);
 /* Emits what the joiner holds. */
 enum reader_result take_pending(struct tail *tail);
 
+/* ---- boundary.c: the position at any event of a block ---- */
+
+/* The last up to 64 bytes before `offset`, which end at `end`. */
+void boundary_set_tail(struct identity *identity, const uint8_t *end, int64_t offset);
+/* Behind the event at `place` of a joined block: as if `offset` were next, with what the joiner
+ * holds now. `raw` holds the file's bytes from `first` on; NULL: none were read. */
+void boundary_mark(struct block *block, size_t place, const struct chunk *raw, int64_t first,
+                   int64_t offset, bool in_long);
+/* source_block.position_at of all blocks. */
+size_t boundary_position(const struct source_block *base, size_t span_count, void *data);
+
 /* ---- reader.c ---- */
 
 /* The tail owns the descriptor from here on. */
@@ -28,7 +39,7 @@ void reader_forget_decoders(struct tail *tail);
 bool inherit_begin(struct tail *tail);
 /* After a restart: feeds the joiner with the predecessor's pieces. 0 or a code. */
 int inherit_replay(struct tail *tail, struct chunk *scratch);
-void reader_settle_inheritance(struct tail *tail);
+void reader_settle_inheritance(struct position *position);
 
 /* ---- gzip.c: a compressed file as a stream ---- */
 

@@ -49,8 +49,7 @@ static enum reader_result move_position(struct tail *tail, const struct chunk *c
         *identity = grown;
         find_index_head(tail);
     }
-    identity->tail_size = (uint16_t)(offset < TAIL_SIZE_MAX ? offset : TAIL_SIZE_MAX);
-    identity->tail_hash = mr_hash64(end - identity->tail_size, identity->tail_size);
+    boundary_set_tail(identity, end, offset);
     tail->position.offset = offset;
     tail->position.flags &= ~(uint32_t)POSITION_IN_LONG_LINE;
     tail->position.flags |= in_long ? POSITION_IN_LONG_LINE : 0;
@@ -61,13 +60,11 @@ static void hand_over(struct tail *tail, struct block *block, size_t span_count)
 {
     struct file_source *fs = tail->fs;
 
-    file_announce(tail);
     block->tail = tail;
     block->base.buf = &block->chunk->buf;
     block->base.spans = block->spans;
     block->base.span_count = span_count;
-    block->base.position = block->position;
-    block->base.position_size = position_encode(&tail->position, tail->origin, block->position);
+    block->after = tail->position;
     fs->counts[FILE_EVENTS] += (int64_t)span_count;
     file_offer(fs, block);
 }
@@ -90,6 +87,7 @@ static enum reader_result take_plain(struct tail *tail, struct chunk *chunk, siz
 
     while (at < chunk->buf.size_bytes && result == READER_MORE) {
         struct block *block = pool_block(&fs->pool, chunk, at == 0);
+        struct identity before = tail->position.identity;
         bool was_long = lines.in_long;
         size_t taken = 0;
         size_t count;
@@ -112,6 +110,9 @@ static enum reader_result take_plain(struct tail *tail, struct chunk *chunk, siz
             clear_more(block->spans, count);
         }
         fs->counts[FILE_LINES] += (int64_t)count;
+        block->end = (uint32_t)at;
+        block->head_size = before.head_size;
+        block->head_hash = before.head_hash;
         hand_over(tail, block, count);
     }
     fs->counts[FILE_CUT_LINES] += lines.cut;
@@ -125,6 +126,12 @@ struct output {
     struct tail *tail;
     struct block *block; /* NULL: none yet */
     size_t span_count;
+    /* The line that is being fed, and where: NULL in `raw`: none, what is pending is flushed. */
+    const struct chunk *raw;
+    int64_t first; /* of the bytes in raw */
+    int64_t line_start;
+    bool in_long;       /* as it begins */
+    size_t event_count; /* that it has brought out so far */
 };
 
 static void on_event(void *owner, const struct joiner_event *event)
@@ -132,7 +139,12 @@ static void on_event(void *owner, const struct joiner_event *event)
     struct output *output = owner;
     struct mr_buf *buf = &output->block->chunk->buf;
 
-    mr_assert(output->span_count < BLOCK_SPANS_MAX);
+    mr_assert(output->span_count < MARKS_MAX);
+    if (output->event_count > 0) { /* a restart from between the two feeds this line again */
+        boundary_mark(output->block, output->span_count - 1, output->raw, output->first,
+                      output->line_start, output->in_long);
+    }
+    output->event_count++;
     mr_assert(event->size <= buf->capacity_bytes - buf->size_bytes);
     if (event->size > 0) {
         memcpy(buf->data + buf->size_bytes, event->data, event->size);
@@ -161,7 +173,13 @@ static bool output_open(struct output *output, bool beyond)
     output->block = pool_block(pool, chunk, true);
     output->span_count = 0;
     pool_chunk_release(pool, chunk); /* the block has its own use */
-    return output->block != NULL;
+    if (output->block == NULL) {
+        return false;
+    }
+    output->block->tail = output->tail;
+    output->block->is_marked = true;
+    output->block->inherited = output->tail->position.inherited;
+    return true;
 }
 
 static void output_send(struct output *output)
@@ -193,7 +211,29 @@ static bool output_fits(const struct output *output, const struct joiner *joiner
     size_t size_max = joiner_emit_max(joiner, line_size, &event_max);
 
     return size_max <= buf->capacity_bytes - buf->size_bytes &&
-           output->span_count + event_max <= BLOCK_SPANS_MAX;
+           output->span_count + event_max <= MARKS_MAX;
+}
+
+/* Feeds one line, and marks the position behind what it has brought out. */
+static int output_feed(struct output *output, const struct source_span *span, int64_t end)
+{
+    struct tail *tail = output->tail;
+    bool in_long = (span->flags & LINE_MORE) != 0;
+    int rc;
+
+    output->line_start = output->first + span->offset;
+    output->event_count = 0;
+    rc = joiner_feed(tail->joiner, output->raw->buf.data + span->offset, span->size, span->flags,
+                     output->line_start, on_event, output);
+    if (rc != 0) {
+        return rc;
+    }
+    if (output->event_count > 0) {
+        boundary_mark(output->block, output->span_count - 1, output->raw, output->first, end,
+                      in_long);
+    }
+    output->in_long = in_long;
+    return 0;
 }
 
 /* The state after all lines up to `end`, into the position. */
@@ -204,7 +244,7 @@ static enum reader_result note_lines(struct tail *tail, const struct chunk *chun
 
     if (result == READER_MORE) {
         joiner_export(tail->joiner, tail->position.lanes);
-        reader_settle_inheritance(tail);
+        reader_settle_inheritance(&tail->position);
     }
     return result;
 }
@@ -214,14 +254,13 @@ static enum reader_result note_lines(struct tail *tail, const struct chunk *chun
 static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, size_t *ret_taken)
 {
     struct file_source *fs = tail->fs;
-    struct output output = {.tail = tail};
     struct lines lines = take_lines_of(tail);
+    struct output output = {
+        .tail = tail, .raw = chunk, .first = tail->position.offset, .in_long = lines.in_long};
     struct source_span spans[64];
-    int64_t first = tail->position.offset; /* of the chunk's data */
     enum reader_result result = READER_MORE;
     size_t at = 0;    /* taken */
     size_t noted = 0; /* and in the position */
-    bool in_long = lines.in_long;
 
     while (result == READER_MORE) {
         size_t taken;
@@ -240,7 +279,7 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
             if (output.block == NULL || !output_fits(&output, tail->joiner, span->size)) {
                 if (noted < span->offset) {
                     result = note_lines(tail, chunk, chunk->buf.data + span->offset,
-                                        first + span->offset, in_long);
+                                        output.first + span->offset, output.in_long);
                     noted = span->offset;
                 }
                 if (result != READER_MORE) {
@@ -252,19 +291,17 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
                     break;
                 }
             }
-            if (joiner_feed(tail->joiner, chunk->buf.data + span->offset, span->size, span->flags,
-                            first + span->offset, first + (int64_t)next, on_event, &output) != 0) {
+            if (output_feed(&output, span, output.first + (int64_t)next) != 0) {
                 result = READER_STARVED;
                 break;
             }
-            in_long = (span->flags & LINE_MORE) != 0;
-            fs->counts[FILE_LINES] += in_long ? 0 : 1;
+            fs->counts[FILE_LINES] += output.in_long ? 0 : 1;
             at = next;
         }
     }
     if (result != READER_CHANGED && noted < at) {
-        enum reader_result noting =
-            note_lines(tail, chunk, chunk->buf.data + at, first + (int64_t)at, in_long);
+        enum reader_result noting = note_lines(tail, chunk, chunk->buf.data + at,
+                                               output.first + (int64_t)at, output.in_long);
 
         result = noting == READER_MORE ? result : noting;
     }
@@ -304,12 +341,12 @@ enum reader_result take_remainder(struct tail *tail, struct chunk *chunk)
     struct block *block;
 
     if (take_is_joined(fs)) {
-        struct output output = {.tail = tail};
+        struct output output = {
+            .tail = tail, .raw = chunk, .first = tail->position.offset, .in_long = in_long};
+        const struct source_span span = {.size = size, .flags = in_long ? SOURCE_SPAN_CUT : 0};
         enum reader_result result;
 
-        if (!output_open(&output, true) ||
-            joiner_feed(tail->joiner, chunk->buf.data, size, in_long ? SOURCE_SPAN_CUT : 0,
-                        tail->position.offset, offset, on_event, &output) != 0) {
+        if (!output_open(&output, true) || output_feed(&output, &span, offset) != 0) {
             output_discard(&output);
             return READER_STARVED;
         }
@@ -346,9 +383,11 @@ enum reader_result take_pending(struct tail *tail)
     if (!output_open(&output, true)) {
         return READER_STARVED;
     }
+    output.line_start = tail->position.offset;
+    output.in_long = (tail->position.flags & POSITION_IN_LONG_LINE) != 0;
     joiner_flush(tail->joiner, on_event, &output);
     joiner_export(tail->joiner, tail->position.lanes);
-    reader_settle_inheritance(tail);
+    reader_settle_inheritance(&tail->position);
     output_send(&output);
     return READER_MORE;
 }

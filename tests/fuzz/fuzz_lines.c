@@ -48,16 +48,14 @@ static void take(struct reading *reading, size_t end, bool is_replay, size_t rep
         count =
             lines_split(&reading->lines, reading->file + first, end - first, 0, spans, 4, &taken);
         for (size_t i = 0; i < count; i++) {
-            size_t next = i + 1 < count ? spans[i + 1].offset : taken;
             const uint8_t *line = reading->file + first + spans[i].offset;
             int64_t start = (int64_t)(first + spans[i].offset);
 
             if (is_replay && start < (int64_t)replay_end) {
-                (void)joiner_replay(reading->joiner, line, spans[i].size, spans[i].flags, start,
-                                    (int64_t)(first + next));
+                (void)joiner_replay(reading->joiner, line, spans[i].size, spans[i].flags, start);
             } else if (!is_replay) {
                 mr_assert(joiner_feed(reading->joiner, line, spans[i].size, spans[i].flags, start,
-                                      (int64_t)(first + next), on_event, reading) == 0);
+                                      on_event, reading) == 0);
             }
         }
         reading->offset = first + taken;

@@ -64,7 +64,7 @@ static int offer(struct source_host *host, struct source_block *block)
     struct fake_source_host *fake = (struct fake_source_host *)host;
 
     CHECK_LE(block->span_count, SOURCE_BLOCK_SPANS_MAX);
-    CHECK_LE(block->position_size, SOURCE_POSITION_SIZE_MAX);
+    CHECK(block->position_at != NULL);
     if (fake->taken_count >= fake->taken_max) {
         fake->was_refused = true;
         fake->refusals++;
@@ -160,7 +160,8 @@ static void keep_event(struct fake_source_host *fake, const struct source_block 
     event->timestamp_ms = span->timestamp_ms;
 }
 
-static void keep_position(struct fake_source_host *fake, const struct source_block *block)
+static void keep_position(struct fake_source_host *fake, const struct source_block *block,
+                          size_t span_count)
 {
     const struct source_stream *stream = block->stream;
     struct fake_position *position = mr_map_get(&fake->positions, stream->key, stream->key_size);
@@ -172,8 +173,16 @@ static void keep_position(struct fake_source_host *fake, const struct source_blo
         position->key_size = stream->key_size;
         CHECK_OK(mr_map_put(&fake->positions, stream->key, stream->key_size, position, NULL), NULL);
     }
-    memcpy(position->data, block->position, block->position_size);
-    position->size = block->position_size;
+    position->size = block->position_at(block, span_count, position->data);
+    CHECK_LE(position->size, sizeof position->data);
+}
+
+static void keep(struct fake_source_host *fake, const struct source_block *block, size_t span_count)
+{
+    for (size_t i = 0; i < span_count; i++) {
+        keep_event(fake, block, &block->spans[i]);
+    }
+    keep_position(fake, block, span_count);
 }
 
 static void settle(struct fake_source_host *fake, size_t count, enum source_outcome outcome)
@@ -185,10 +194,7 @@ static void settle(struct fake_source_host *fake, size_t count, enum source_outc
 
         fake->taken_count--;
         if (outcome == SOURCE_DURABLE) {
-            for (size_t i = 0; i < block->span_count; i++) {
-                keep_event(fake, block, &block->spans[i]);
-            }
-            keep_position(fake, block);
+            keep(fake, block, block->span_count);
         }
         block->acked(block, outcome);
         stream_unref(stream);
@@ -255,6 +261,22 @@ void fake_source_stop(struct fake_source_host *fake)
 
 void fake_source_crash(struct fake_source_host *fake)
 {
+    mr_list_each(&fake->taken, link, next)
+    {
+        struct source_block *block = mr_container(link, struct source_block, link);
+        size_t count =
+            block->span_count < fake->crash_keeps ? block->span_count : fake->crash_keeps;
+
+        if (fake->crash_keeps == 0) {
+            break;
+        }
+        keep(fake, block, count);
+        fake->crash_keeps -= count;
+        if (count < block->span_count) {
+            fake->crash_keeps = 0;
+        }
+    }
+    fake->crash_keeps = 0;
     end(fake, SOURCE_CANCELED);
 }
 

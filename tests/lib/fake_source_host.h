@@ -42,9 +42,11 @@ struct fake_source_host {
     const char *dropped_reason; /* the last one */
 
     /* What the test sets. */
-    bool holds;        /* nothing becomes durable until this is false */
-    size_t taken_max;  /* blocks under way; then MR_EAGAIN */
-    bool keeps_events; /* false: only counted */
+    bool holds;         /* nothing becomes durable until this is false */
+    size_t crash_keeps; /* events of those under way that are durable at a crash, with the position
+                           behind them */
+    size_t taken_max;   /* blocks under way; then MR_EAGAIN */
+    bool keeps_events;  /* false: only counted */
     int64_t counted_events;
     int64_t counted_bytes;
 
@@ -63,7 +65,7 @@ void fake_source_start(struct fake_source_host *fake, const struct source_type *
                        void *options);
 /* In good order: what was taken becomes durable. */
 void fake_source_stop(struct fake_source_host *fake);
-/* What was taken and is not durable is forgotten. */
+/* What was taken and is not durable is forgotten, but for crash_keeps events. */
 void fake_source_crash(struct fake_source_host *fake);
 /* One turn of the loop, `ms` of the test's clock. */
 void fake_source_step(struct fake_source_host *fake, int64_t ms);

@@ -78,6 +78,7 @@ struct script_stream {
 struct script_source {
     struct source source; /* first */
     struct script_stream streams[SCRIPT_STREAMS_MAX];
+    struct script_block *parked; /* refused: offered again before anything else */
     bool is_blocked;
     bool is_closing;
     int under_way;

@@ -13,7 +13,7 @@ struct script_block {
     struct source_block block;
     struct script_options *options;
     int stream;
-    int64_t position;
+    int64_t position; /* behind the last event */
     struct source_span spans[SCRIPT_BLOCK_EVENTS_MAX];
 };
 
@@ -29,6 +29,10 @@ static void on_close_task(struct mr_task *task)
     struct script_source *source = task->owner;
     struct script_options *options = source->source.options;
 
+    if (source->parked != NULL) {
+        mr_buf_unref(source->parked->block.buf);
+        free(source->parked);
+    }
     for (int i = 0; i < options->stream_count; i++) {
         source->source.host->ops->stream_close(source->source.host, source->streams[i].stream);
     }
@@ -127,6 +131,29 @@ static void fill_block(struct script_block *block, struct mr_random *random, int
     block->position += count;
 }
 
+static size_t position_at(const struct source_block *base, size_t span_count, void *position)
+{
+    const struct script_block *block = base->owner;
+    int64_t next = block->position - (int64_t)(base->span_count - span_count);
+
+    CHECK_LE(span_count, base->span_count);
+    CHECK(span_count > 0 || base->span_count == 0);
+    memcpy(position, &next, sizeof next);
+    return sizeof next;
+}
+
+static void offer(struct script_source *source, struct script_block *block)
+{
+    source->under_way++;
+    if (source->source.host->ops->offer(source->source.host, &block->block) == 0) {
+        source->streams[block->stream].next = block->position;
+        return;
+    }
+    source->under_way--;
+    source->is_blocked = true;
+    source->parked = block;
+}
+
 void script_offer(struct script_options *options)
 {
     struct script_source *source = options->source;
@@ -135,6 +162,12 @@ void script_offer(struct script_options *options)
     int count = (int)mr_random_below(random, SCRIPT_BLOCK_EVENTS_MAX + 1);
 
     if (source == NULL || source->is_blocked || source->is_closing) {
+        return;
+    }
+    if (source->parked != NULL) {
+        block = source->parked;
+        source->parked = NULL;
+        offer(source, block);
         return;
     }
     block = calloc(1, sizeof *block);
@@ -146,19 +179,10 @@ void script_offer(struct script_options *options)
     block->block.stream = source->streams[block->stream].stream;
     block->block.spans = block->spans;
     block->block.span_count = (size_t)count;
-    block->block.position = &block->position;
-    block->block.position_size = sizeof block->position;
+    block->block.position_at = position_at;
     block->block.acked = on_acked;
     block->block.owner = block;
-    source->under_way++;
-    if (source->source.host->ops->offer(source->source.host, &block->block) == 0) {
-        source->streams[block->stream].next = block->position;
-        return;
-    }
-    source->under_way--;
-    source->is_blocked = true;
-    mr_buf_unref(block->block.buf);
-    free(block);
+    offer(source, block);
 }
 
 int flow_fixture_open_intake(struct flow_fixture *f, struct script_options *options)

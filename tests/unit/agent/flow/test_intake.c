@@ -264,10 +264,27 @@ TEST(intake, goes_on_while_the_oldest_segments_are_dropped)
     flow_fixture_free(f);
 }
 
-static void count_ack(struct source_block *block, enum source_outcome outcome)
+struct fixed_block {
+    struct source_block block;
+    int64_t position;
+    int acked;
+};
+
+static size_t fixed_position(const struct source_block *base, size_t span_count, void *position)
 {
+    const struct fixed_block *block = base->owner;
+
+    CHECK_EQ(span_count, base->span_count);
+    memcpy(position, &block->position, sizeof block->position);
+    return sizeof block->position;
+}
+
+static void count_ack(struct source_block *base, enum source_outcome outcome)
+{
+    struct fixed_block *block = base->owner;
+
     CHECK_EQ(outcome, SOURCE_DURABLE);
-    (*(int *)block->owner)++;
+    block->acked++;
 }
 
 /* A position that moves without events is acknowledged; a batch that comes behind it, of another
@@ -277,32 +294,29 @@ TEST(intake, keeps_positions_that_no_batch_carried)
     struct flow_fixture *f = flow_fixture_new(test_seed());
     struct script_options options = {.stream_count = 2};
     const struct source_span span = {.size = 5, .timestamp_ms = -1};
-    const int64_t moved = 7;
-    const int64_t next = 1;
-    int acked = 0;
 
     CHECK_EQ(flow_fixture_start(f), 0);
     CHECK_EQ(flow_fixture_open_intake(f, &options), 0);
     struct source_host *host = options.source->source.host;
     struct mr_buf *buf = mr_buf_copy("1 0 x", 5);
-    struct source_block position = {.stream = options.source->streams[0].stream,
-                                    .buf = buf,
-                                    .position = &moved,
-                                    .position_size = sizeof moved,
-                                    .acked = count_ack,
-                                    .owner = &acked};
-    struct source_block lines = position;
-    CHECK_EQ(host->ops->offer(host, &position), 0);
+    struct fixed_block position = {.block = {.stream = options.source->streams[0].stream,
+                                             .buf = buf,
+                                             .position_at = fixed_position,
+                                             .acked = count_ack,
+                                             .owner = &position},
+                                   .position = 7};
+    struct fixed_block lines = {.block = position.block, .position = 1};
+    CHECK_EQ(host->ops->offer(host, &position.block), 0);
     flow_fixture_pass_ms(f, 20);
-    CHECK_EQ(acked, 1);
+    CHECK_EQ(position.acked, 1);
     CHECK_EQ(stream_end(f, 0), 7);
-    lines.stream = options.source->streams[1].stream;
-    lines.spans = &span;
-    lines.span_count = 1;
-    lines.position = &next;
-    CHECK_EQ(host->ops->offer(host, &lines), 0);
+    lines.block.stream = options.source->streams[1].stream;
+    lines.block.spans = &span;
+    lines.block.span_count = 1;
+    lines.block.owner = &lines;
+    CHECK_EQ(host->ops->offer(host, &lines.block), 0);
     flow_fixture_pass_ms(f, 20);
-    CHECK_EQ(acked, 2);
+    CHECK_EQ(lines.acked, 1);
     flow_fixture_kill(f);
     CHECK_EQ(flow_fixture_start(f), 0);
     CHECK_EQ(stream_end(f, 1), 1);

@@ -5,9 +5,9 @@
 #include "sources/source.h"
 #include "tests/lib/test.h"
 
-/* A file is announced at its start, with the head that it has by then: a kill before its first
- * lines are whole must find it again, or these lines come twice. */
-TEST(position, of_a_file_that_is_only_announced_can_be_read)
+/* Parts of the first line may be out: the file stands at its start, with the head that it has by
+ * then. A kill there must find it again, or these parts come twice. */
+TEST(position, at_the_start_of_a_file_can_have_a_head)
 {
     struct position position;
     struct position again;

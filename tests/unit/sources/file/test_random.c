@@ -3,9 +3,10 @@
  *
  * Method: a random sequence of writes (also of half lines), rotations by rename, by copytruncate
  * with the copy inside or outside of the glob, deletions with a new file after, compression of
- * rotated files, crashes, rotations while the node is down, and backpressure. Lines are numbered.
- * What the promises do not cover is avoided: everything is read before a file is deleted, and what
- * is copied is read before it is truncated where the copy cannot be found. */
+ * rotated files, crashes (also in the middle of a block), rotations while the node is down, and
+ * backpressure. Lines are numbered. What the promises do not cover is avoided: everything is read
+ * before a file is deleted, and what is copied is read before it is truncated where the copy cannot
+ * be found. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,7 @@ static void act(struct world *w)
         return;
     case 5:
         if (w->runs) {
+            w->f->fake->crash_keeps = (size_t)below(w, 60);
             fake_source_crash(w->f->fake);
             w->runs = false;
         } else {
