@@ -566,6 +566,8 @@ static void init_lists(struct file_source *fs)
     mr_list_init(&fs->held);
     mr_list_init(&fs->open);
     mr_list_init(&fs->lost);
+    mr_list_init(&fs->deleted);
+    mr_list_init(&fs->missing);
     mr_list_init(&fs->flushing);
     mr_list_init(&fs->parked);
 }

@@ -187,7 +187,7 @@ static bool gzip_must_wait(struct tail *tail)
         inherit_position(tail, &original->position);
         return false;
     }
-    tail->model = original;
+    find_set_model(tail, original);
     return true;
 }
 
@@ -208,7 +208,7 @@ bool copy_must_wait(struct tail *tail)
         model = model_by_name(tail);
     }
     tail->is_released = model == NULL;
-    tail->model = model;
+    find_set_model(tail, model);
     return model != NULL;
 }
 
@@ -217,7 +217,7 @@ bool copy_must_wait(struct tail *tail)
 static void release(struct tail *tail)
 {
     tail->is_released = true;
-    tail->model = NULL;
+    find_set_model(tail, NULL);
     mr_list_remove(&tail->queue_link);
     mr_state_move(&tail->machine, TAIL_IDLE, tail->path);
     file_ready(tail, false);
@@ -244,6 +244,9 @@ static void inherit_position(struct tail *heir, const struct position *position)
 
 void copy_model_gone(struct tail *model)
 {
+    if (model->model_uses == 0) {
+        return;
+    }
     mr_list_each(&model->fs->held, link, next)
     {
         struct tail *tail = mr_container(link, struct tail, queue_link);
@@ -455,8 +458,8 @@ void copy_changed(struct tail *tail)
     }
     inherit_position(copy, &tail->position);
     (void)file_offer_position(copy);
-    copy->model = NULL;
-    tail->model = copy;
+    find_set_model(copy, NULL);
+    find_set_model(tail, copy);
     mr_state_move(&tail->machine, TAIL_WAITING, tail->path);
     file_ready(copy, true);
 }
@@ -465,12 +468,15 @@ void copy_drained(struct tail *copy)
 {
     struct file_source *fs = copy->fs;
 
+    if (copy->model_uses == 0) {
+        return;
+    }
     mr_list_each(&fs->all, link, next)
     {
         struct tail *tail = mr_container(link, struct tail, all_link);
 
         if (tail->model == copy && tail_state(tail) == TAIL_WAITING) {
-            tail->model = NULL;
+            find_set_model(tail, NULL);
             mr_state_move(&tail->machine, TAIL_IDLE, tail->path);
             restart(tail);
         }

@@ -112,6 +112,7 @@ struct tail {
     struct mr_link queue_link; /* ready or held */
     struct mr_link open_link;  /* while fd >= 0: the longest unused first */
     struct mr_link lost_link;  /* while detached: polled at each tick */
+    struct mr_link gone_link;  /* while missing */
     struct mr_link flush_link; /* while flush_at_ms is set */
     struct file_source *fs;
     struct tail *inode_next; /* others with this inode number */
@@ -125,6 +126,7 @@ struct tail {
     struct joiner *joiner;  /* pending events; NULL: none, or to be rebuilt from the position */
     struct gzip_file *gzip; /* while a compressed file is read */
     struct tail *model;     /* HELD: the file that this may be a copy of; WAITING: its copy */
+    size_t model_uses;      /* how many tails have this one as their model */
     int64_t size_bytes;     /* as last seen on the open handle; -1: unknown */
     int64_t changed_ms;     /* monotonic, when it last grew or moved */
     int64_t flush_at_ms;    /* 0: nothing to flush */
@@ -247,9 +249,14 @@ struct file_source {
     struct mr_link held;
     struct mr_link open; /* tails with a handle, the longest unused first */
     struct mr_link lost;
+    struct mr_link deleted; /* missing for good, in the order in which they went */
+    struct mr_link missing; /* the others that are */
     struct mr_link flushing;
     struct mr_link parked; /* blocks that the host did not take */
     int64_t open_count;
+    int64_t deleted_count; /* in `deleted` */
+    int64_t missing_count; /* in `missing` */
+    int64_t present_max;   /* files that were there at a time */
 
     struct watcher *watcher;
     struct mr_task turn_task;

@@ -22,6 +22,8 @@
 enum {
     FORGET_DELETED_MS = 5 * 60 * 1000,
     FORGET_MISSING_MS = 24 * 60 * 60 * 1000,
+    DELETED_MAX = 2000,  /* remembered; beyond that the oldest are forgotten earlier */
+    MISSING_MAX = 20000, /* likewise, or as many as there were files at a time */
     UNKNOWN_PLACE_WAIT_MS = 60 * 1000,
 };
 
@@ -140,6 +142,31 @@ void find_unindex_head(struct tail *tail)
 
 /* ---- making and freeing ---- */
 
+/* ---- what is missing ---- */
+
+static void join_gone(struct tail *tail)
+{
+    struct file_source *fs = tail->fs;
+
+    mr_list_append(tail->is_deleted ? &fs->deleted : &fs->missing, &tail->gone_link);
+    *(tail->is_deleted ? &fs->deleted_count : &fs->missing_count) += 1;
+}
+
+static void leave_gone(struct tail *tail)
+{
+    struct file_source *fs = tail->fs;
+
+    if (mr_link_is_linked(&tail->gone_link)) {
+        mr_list_remove(&tail->gone_link);
+        *(tail->is_deleted ? &fs->deleted_count : &fs->missing_count) -= 1;
+    }
+}
+
+static int64_t missing_max(const struct file_source *fs)
+{
+    return fs->present_max > MISSING_MAX ? fs->present_max : MISSING_MAX;
+}
+
 /* In state MISSING, without a path. */
 static struct tail *tail_new(struct file_source *fs, const char *origin, size_t origin_size,
                              const struct position *position)
@@ -162,6 +189,7 @@ static struct tail *tail_new(struct file_source *fs, const char *origin, size_t 
     tail->is_gzip = (position->flags & POSITION_GZIP) != 0;
     mr_machine_init(&tail->machine, &tail_machine, TAIL_MISSING);
     mr_list_append(&fs->all, &tail->all_link);
+    join_gone(tail);
     index_inode(tail);
     find_index_head(tail);
     fs->counts[FILE_WATCHED]++;
@@ -196,14 +224,15 @@ static void tail_free(struct tail *tail)
 {
     struct file_source *fs = tail->fs;
 
-    mr_list_each(&fs->all, link, next)
-    {
+    find_set_model(tail, NULL);
+    for (struct mr_link *link = fs->all.next; tail->model_uses > 0; link = link->next) {
         struct tail *other = mr_container(link, struct tail, all_link);
 
         if (other->model == tail) {
-            other->model = NULL;
+            find_set_model(other, NULL);
         }
     }
+    leave_gone(tail);
     reader_close(tail);
     reader_forget_decoders(tail);
     if (tail->stream != NULL) {
@@ -221,11 +250,23 @@ static void tail_free(struct tail *tail)
     fs->counts[FILE_WATCHED]--;
 }
 
+void find_set_model(struct tail *tail, struct tail *model)
+{
+    if (tail->model != NULL) {
+        tail->model->model_uses--;
+    }
+    tail->model = model;
+    if (model != NULL) {
+        model->model_uses++;
+    }
+}
+
 void find_free_all(struct file_source *fs)
 {
     struct mr_link *link;
 
-    while ((link = mr_list_pop(&fs->all)) != NULL) {
+    while (!mr_list_is_empty(&fs->all)) {
+        link = fs->all.next;
         tail_free(mr_container(link, struct tail, all_link));
     }
 }
@@ -268,6 +309,7 @@ static void remember_start(struct file_source *fs)
     position.flags = POSITION_FIRST_START;
     marker = tail_new(fs, "", 0, &position); /* its key: zeroes */
     if (marker != NULL) {
+        leave_gone(marker); /* never forgotten */
         (void)file_offer_position(marker);
     }
 }
@@ -292,6 +334,7 @@ void find_restore(struct file_source *fs)
 {
     fs->is_first_start = true;
     fs->host->ops->position_each(fs->host, on_position, fs);
+    fs->present_max = fs->missing_count; /* they may all come back: a file system not mounted yet */
 }
 
 /* ---- comings and goings ---- */
@@ -323,6 +366,10 @@ static void to_missing(struct tail *tail)
     file_flush_at(tail, -1);
     tail->changed_ms = mr_loop_now_ms(fs->host->loop);
     tail->size_bytes = -1;
+    join_gone(tail);
+    if (fs->deleted_count > DELETED_MAX || fs->missing_count > missing_max(fs)) {
+        file_tick_soon(fs);
+    }
     copy_model_gone(tail);
 }
 
@@ -374,6 +421,12 @@ void find_bind(struct tail *tail, const char *path, const struct mr_disk_stat *s
     }
     tail->is_restored = false;
     if (tail_state(tail) == TAIL_MISSING) {
+        int64_t present;
+
+        leave_gone(tail);
+        tail->is_deleted = false;
+        present = fs->counts[FILE_WATCHED] - fs->missing_count - fs->deleted_count;
+        fs->present_max = present > fs->present_max ? present : fs->present_max;
         mr_state_move(&tail->machine, TAIL_IDLE, tail->path);
     }
     if (tail->is_detached) {
@@ -534,21 +587,30 @@ static void check_path_of(struct tail *tail)
     mr_free(path);
 }
 
-static void forget_old(struct file_source *fs)
+/* Not while something is walking over the files: these are freed. */
+static void forget(struct file_source *fs, struct mr_link *gone, const int64_t *count,
+                   int64_t count_max, int64_t age_ms)
 {
     int64_t now = mr_loop_now_ms(fs->host->loop);
 
-    mr_list_each(&fs->all, link, next)
+    mr_list_each(gone, link, next)
     {
-        struct tail *tail = mr_container(link, struct tail, all_link);
-        int64_t limit = tail->is_deleted ? FORGET_DELETED_MS : FORGET_MISSING_MS;
+        struct tail *tail = mr_container(link, struct tail, gone_link);
 
-        if (tail_state(tail) == TAIL_MISSING && tail->under_way == 0 &&
-            (tail->position.flags & POSITION_FIRST_START) == 0 && now - tail->changed_ms > limit) {
+        if (*count <= count_max && now - tail->changed_ms <= age_ms) {
+            return; /* those behind it went later */
+        }
+        if (tail->under_way == 0) {
             fs->host->ops->position_forget(fs->host, tail->key, sizeof tail->key);
             tail_free(tail);
         }
     }
+}
+
+static void forget_old(struct file_source *fs)
+{
+    forget(fs, &fs->deleted, &fs->deleted_count, DELETED_MAX, FORGET_DELETED_MS);
+    forget(fs, &fs->missing, &fs->missing_count, missing_max(fs), FORGET_MISSING_MS);
 }
 
 /* The older content first, so that files rotated while nobody looked are read in their order. Time
@@ -694,6 +756,7 @@ void find_tick(struct file_source *fs)
     fs->counts[FILE_DELETED_OPEN] = deleted_open;
     fs->counts[FILE_DELETED_OPEN_BYTES] = deleted_bytes;
     copy_tick(fs);
+    forget_old(fs);
     if (!mr_list_is_empty(&fs->lost) || !mr_list_is_empty(&fs->held)) {
         file_tick_soon(fs);
     }

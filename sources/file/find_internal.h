@@ -15,6 +15,8 @@ struct tail *find_admit(struct file_source *fs, const char *path, const char *or
                         const struct mr_disk_stat *stat);
 bool find_has_content(struct file_source *fs, const char *path, const struct identity *identity,
                       int64_t offset);
+/* `model` may be NULL. */
+void find_set_model(struct tail *tail, struct tail *model);
 /* Looked at by each tick. */
 void find_poll(struct tail *tail);
 

@@ -284,6 +284,9 @@ static void on_name(struct watcher *watcher, const char *path, uint32_t mask, ui
     } else if ((mask & IN_MOVED_TO) != 0 && cookie == watcher->move_cookie) {
         follow_move(watcher, path);
     } else if (tail != NULL || (mask & IN_MOVED_TO) != 0 || path_set_match(&fs->paths, path)) {
+        if ((mask & IN_DELETE) != 0 && tail != NULL && tail->fd < 0) {
+            tail->is_deleted = true; /* with a handle, it is asked how many names it has */
+        }
         find_check_path(fs, path, NULL);
     }
     if ((mask & IN_DELETE) != 0) {

@@ -354,3 +354,30 @@ TEST(file_tail, closes_idle_files_and_reads_on_in_them)
     CHECK_EQ(f->fake->event_count, 52);
     file_fixture_free(f);
 }
+
+/* P31: files come and go for weeks. What is remembered of the gone is bounded by their number, too.
+ */
+TEST(file_tail, forgets_the_oldest_of_many_deleted_files)
+{
+    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    char name[32];
+
+    file_fixture_start(f);
+    fake_source_pass_ms(f->fake, 100);
+    for (int i = 0; i < 3000; i += 500) {
+        for (int j = i; j < i + 500; j++) {
+            (void)snprintf(name, sizeof name, "%d.log", j);
+            append(name, name);
+            append(name, "\n");
+        }
+        fake_source_until_events(f->fake, (size_t)i + 500);
+        for (int j = i; j < i + 500; j++) {
+            (void)snprintf(name, sizeof name, "%d.log", j);
+            gone(name);
+        }
+        fake_source_pass_ms(f->fake, 3000);
+    }
+    fake_source_pass_ms(f->fake, 3000);
+    CHECK_EQ(fake_source_position_count(f->fake), 2000);
+    file_fixture_free(f);
+}
