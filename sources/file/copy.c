@@ -23,7 +23,10 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 
-enum { HOLD_RELATED_MS = 5000 };
+enum {
+    HOLD_RELATED_MS = 5000,
+    CERTAIN_SIZE = 4096, /* so much of the same content is no accident, whatever the names */
+};
 
 /* ---- does this look like a copy? ---- */
 
@@ -40,6 +43,20 @@ static bool is_related(const char *path, const char *original)
     dot = strrchr(other, '.');
     stem = dot == NULL || dot == other ? strlen(other) : (size_t)(dot - other);
     return strncmp(name, other, stem) == 0 && name[stem] != 0 && strchr(".-_", name[stem]) != NULL;
+}
+
+/* Whether a file with the same content so far may be taken for a copy at all. Two that begin with
+ * the same banner are two, and losing the one is worse than reading a copy under a strange name
+ * twice. */
+static bool is_credible(const char *path, const struct tail *original)
+{
+    return original->position.offset >= CERTAIN_SIZE || is_related(path, original->origin) ||
+           (original->path != NULL && is_related(path, original->path));
+}
+
+static const char *path_of(const struct tail *tail)
+{
+    return tail->path == NULL ? tail->origin : tail->path;
 }
 
 /* Whether the files hold the same bytes at [from, from + size), size <= 1024. */
@@ -99,7 +116,8 @@ static struct tail *model_by_head(struct tail *tail)
         identity.head_hash = identity_hash(head, (size_t)size);
         for (struct tail *model = find_by_head(fs, identity.head_hash, (size_t)size); model != NULL;
              model = model->head_next) {
-            if (can_be_model(model, tail) && could_be_copy(tail, model)) {
+            if (can_be_model(model, tail) && is_credible(path_of(tail), model) &&
+                could_be_copy(tail, model)) {
                 return model;
             }
         }
@@ -176,8 +194,7 @@ static bool gzip_must_wait(struct tail *tail)
 {
     uint8_t head[HEAD_SIZE_MAX];
     size_t size = gzip_head(tail->fs, tail->fd, head);
-    struct tail *original = original_of(
-        tail->fs, tail, tail->path == NULL ? tail->origin : tail->path, head, size, false);
+    struct tail *original = original_of(tail->fs, tail, path_of(tail), head, size, false);
 
     tail->is_released = size > 0;
     if (original == NULL) {
@@ -280,7 +297,7 @@ void copy_tick(struct file_source *fs)
         struct mr_disk_stat stat;
 
         if (tail->model != NULL && tail->model->path != NULL &&
-            is_related(tail->path == NULL ? tail->origin : tail->path, tail->model->path)) {
+            is_related(path_of(tail), tail->model->path)) {
             hold = HOLD_RELATED_MS;
         }
         if (reader_open(tail) == 0 && mr_disk_fstat(fs->disk, tail->fd, &stat) == 0 &&
@@ -339,7 +356,7 @@ static int on_candidate(void *owner, const char *name)
     }
     if (mr_disk_stat(search->fs->disk, path, &stat) == 0 && stat.is_regular &&
         stat.size_bytes >= position->offset && !identity_is_at(&position->identity, &stat) &&
-        !was_read(search->fs, &stat) &&
+        !was_read(search->fs, &stat) && is_credible(path, search->original) &&
         (search->found == NULL || stat.modified_us > search->found_stat.modified_us) &&
         find_has_content(search->fs, path, &position->identity, position->offset)) {
         mr_free(search->found);
@@ -583,7 +600,7 @@ bool copy_adopt(struct file_source *fs, const char *path, const struct mr_disk_s
         }
         for (; tail != NULL; tail = tail->head_next) {
             if (tail_state(tail) == TAIL_MISSING && tail->is_restored && !tail->is_gzip &&
-                strcmp(tail->origin, path) != 0 &&
+                strcmp(tail->origin, path) != 0 && is_credible(path, tail) &&
                 find_has_content(fs, path, &tail->position.identity, tail->position.offset)) {
                 tail->is_copy = true;
                 find_bind(tail, path, stat);

@@ -265,12 +265,33 @@ static void follow_move(struct watcher *watcher, const char *to)
     mr_free(old);
 }
 
+/* What only a walk can follow: a link to a file (what changes has another path), one to a
+ * directory, and a directory's name that led to one. */
+static bool needs_walk(const struct watcher *watcher, const char *path, uint32_t mask)
+{
+    struct file_source *fs = watcher->fs;
+    struct mr_disk_stat stat;
+    char target;
+
+    if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+        return mr_map_get_text(&watcher->by_path, path) != NULL;
+    }
+    return (mask & (IN_CREATE | IN_MOVED_TO)) != 0 &&
+           (path_set_match(&fs->paths, path) || path_set_may_contain(&fs->paths, path)) &&
+           readlink(path, &target, 1) > 0 &&
+           (path_set_match(&fs->paths, path) ||
+            (mr_disk_stat(fs->disk, path, &stat) == 0 && stat.is_directory));
+}
+
 static void on_name(struct watcher *watcher, const char *path, uint32_t mask, uint32_t cookie)
 {
     struct file_source *fs = watcher->fs;
     struct tail *tail = mr_map_get_text(&fs->by_path, path);
     const char *link;
 
+    if (needs_walk(watcher, path, mask)) {
+        watch_rescan(fs);
+    }
     if ((mask & IN_MODIFY) != 0 && tail != NULL) {
         file_ready(tail, tail->is_detached);
         return;
