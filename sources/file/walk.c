@@ -131,34 +131,6 @@ static bool is_remote(const char *path)
     }
 }
 
-static void watch_directory(struct walk *walk, const char *path)
-{
-    struct walk_directory *directory;
-
-    if (mr_grow(&walk->directories, &walk->directory_capacity, walk->directory_count + 1,
-                sizeof *walk->directories) != 0) {
-        walk->failed = MR_ENOMEM;
-        return;
-    }
-    directory = &walk->directories[walk->directory_count];
-    directory->path = mr_strdup(path);
-    if (directory->path == NULL) {
-        walk->failed = MR_ENOMEM;
-        return;
-    }
-    directory->watch = -1;
-    walk->directory_count++;
-    if (walk->inotify_fd >= 0) {
-        directory->watch = inotify_add_watch(walk->inotify_fd, path, walk_watch_mask());
-        if (directory->watch < 0 && errno != ENOENT && errno != ENOTDIR) {
-            walk->watch_errno = errno;
-        }
-    }
-    if (directory->watch < 0 || is_remote(path)) {
-        walk->must_poll = true;
-    }
-}
-
 static void parent_of(char *path)
 {
     char *slash = strrchr(path, '/');
@@ -169,6 +141,61 @@ static void parent_of(char *path)
     } else {
         slash[slash == path ? 1 : 0] = 0;
     }
+}
+
+/* The watch, or -1. */
+static int add_watch(struct walk *walk, const char *path, uint32_t mask)
+{
+    struct walk_directory *directory;
+
+    if (mr_grow(&walk->directories, &walk->directory_capacity, walk->directory_count + 1,
+                sizeof *walk->directories) != 0) {
+        walk->failed = MR_ENOMEM;
+        return -1;
+    }
+    directory = &walk->directories[walk->directory_count];
+    directory->path = mr_strdup(path);
+    if (directory->path == NULL) {
+        walk->failed = MR_ENOMEM;
+        return -1;
+    }
+    directory->watch = walk->inotify_fd < 0 ? -1 : inotify_add_watch(walk->inotify_fd, path, mask);
+    walk->directory_count++;
+    return directory->watch;
+}
+
+static void watch_directory(struct walk *walk, const char *path)
+{
+    int watch = add_watch(walk, path, walk_watch_mask());
+
+    if (watch < 0 && walk->inotify_fd >= 0 && errno != ENOENT && errno != ENOTDIR) {
+        walk->watch_errno = errno;
+    }
+    if (watch < 0 || is_remote(path)) {
+        walk->must_poll = true;
+    }
+}
+
+/* The directories above the first one that is listed may be moved, or be links that change: another
+ * directory has its path then. Where that cannot be watched, the next walk finds out. */
+static void watch_above(struct walk *walk, const char *path)
+{
+    char *above = mr_strdup(path);
+    char target;
+
+    if (above == NULL) {
+        walk->failed = MR_ENOMEM;
+        return;
+    }
+    while (walk->failed == 0 && strcmp(above, "/") != 0 && strcmp(above, ".") != 0) {
+        bool is_link = readlink(above, &target, 1) > 0;
+
+        parent_of(above);
+        (void)add_watch(walk, above,
+                        is_link ? walk_watch_mask()
+                                : IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR | IN_MASK_ADD);
+    }
+    mr_free(above);
 }
 
 /* The directory is not there yet: its nearest existing ancestor tells when that changes. */
@@ -326,6 +353,7 @@ static void walk_literal(struct walk *walk, const char *path)
         return;
     }
     parent_of(directory);
+    watch_above(walk, directory);
     if (mr_disk_stat(walk->disk, directory, &parent) == 0 && parent.is_directory) {
         watch_directory(walk, directory);
         if (mr_disk_stat(walk->disk, path, &stat) == 0 && stat.is_regular &&
@@ -353,6 +381,7 @@ static void walk_alternative(struct walk *walk, const struct mr_glob *glob, size
             return; /* the same walk has found what all of them match */
         }
     }
+    watch_above(walk, prefix);
     if (mr_disk_stat(walk->disk, prefix, &stat) != 0 || !stat.is_directory) {
         watch_ancestor(walk, prefix);
         return;

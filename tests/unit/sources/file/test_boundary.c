@@ -123,38 +123,67 @@ static void crash_everywhere(const struct content *content)
     mr_free(expected);
 }
 
+static const char plain_lines[] =
+    "one\ntwo\r\n\nfour\nfive, which is too long and comes in parts\nsix\n"
+    "seven is long as well, like five\neight is, too: \xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f\nend\n";
+
+static const char events[] =
+    "A one\n two\n three\nB four\nC five\n six\nD seven\n eight, which makes it too large\n"
+    " nine\nE ten is by itself already larger than an event may be\n eleven\nF twelve\n"
+    " 1\n 2\n 3\n 4\n 5\nG\nH\n";
+
+static const char long_lines[] =
+    "A one is long and is cut\n two is long and is cut\nB three is long and is cut\nC 1\nD\n";
+
+static const char container_lines[] =
+    "2026-03-01T12:00:01Z stdout F one\n"
+    "2026-03-01T12:00:02Z stdout P two-\n"
+    "2026-03-01T12:00:03Z stderr F three\n"
+    "2026-03-01T12:00:04Z stdout P two-\n"
+    "2026-03-01T12:00:05Z stdout F two\n"
+    "2026-03-01T12:00:06Z stderr P this is a line that is ra\n"
+    "2026-03-01T12:00:07Z stderr P ther long and comes in pieces\n"
+    "2026-03-01T12:00:08Z stdout F four\n"
+    "2026-03-01T12:00:09Z stderr F and parts of all kinds of sizes\n"
+    "2026-03-01T12:00:10Z stdout F five\n"
+    "no frame\n";
+
+static const char container_events[] =
+    "2026-03-01T12:00:01Z stdout F A one\n"
+    "2026-03-01T12:00:02Z stdout F  two\n"
+    "2026-03-01T12:00:03Z stderr F B three\n"
+    "2026-03-01T12:00:04Z stdout P  and four comes in\n"
+    "2026-03-01T12:00:05Z stdout F pieces\n"
+    "2026-03-01T12:00:06Z stderr F C\n"
+    "2026-03-01T12:00:07Z stdout F D\n"
+    "2026-03-01T12:00:08Z stdout F E\n"
+    "2026-03-01T12:00:09Z stderr F F is long enough to be cut in two\n"
+    "2026-03-01T12:00:10Z stderr F G\n";
+
 TEST(file_boundary, is_exact_in_plain_lines)
 {
-    const struct content content = {
-        .text = "one\ntwo\r\n\nfour\nfive, which is too long and comes in parts\nsix\n"
-                "seven is long as well, like five\neight is, too: "
-                "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f\nend\n",
-        .line_size_bytes_max = 16,
-        .event_size_bytes_max = 1024,
-        .lines_max = 1000};
+    const struct content content = {.text = plain_lines,
+                                    .line_size_bytes_max = 16,
+                                    .event_size_bytes_max = 1024,
+                                    .lines_max = 1000};
 
     crash_everywhere(&content);
 }
 
 TEST(file_boundary, is_exact_where_lines_are_joined)
 {
-    const struct content content = {
-        .text =
-            "A one\n two\n three\nB four\nC five\n six\nD seven\n eight, which makes it too large\n"
-            " nine\nE ten is by itself already larger than an event may be\n eleven\nF twelve\n"
-            " 1\n 2\n 3\n 4\n 5\nG\nH\n",
-        .start = "^[A-Z]",
-        .line_size_bytes_max = 256,
-        .event_size_bytes_max = 24,
-        .lines_max = 3};
+    const struct content content = {.text = events,
+                                    .start = "^[A-Z]",
+                                    .line_size_bytes_max = 256,
+                                    .event_size_bytes_max = 24,
+                                    .lines_max = 3};
 
     crash_everywhere(&content);
 }
 
 TEST(file_boundary, is_exact_where_each_line_is_cut)
 {
-    const struct content content = {.text = "A one is long and is cut\n two is long and is cut\nB "
-                                            "three is long and is cut\nC 1\nD\n",
+    const struct content content = {.text = long_lines,
                                     .start = "^[A-Z]",
                                     .line_size_bytes_max = 8,
                                     .event_size_bytes_max = 12,
@@ -163,70 +192,25 @@ TEST(file_boundary, is_exact_where_each_line_is_cut)
     crash_everywhere(&content);
 }
 
-#define AT(seconds) "2026-03-01T12:00:0" #seconds "Z "
-
 TEST(file_boundary, is_exact_in_container_lines)
 {
-    const struct content content =
-        {
-            .text = AT(1) "stdout F one\n" AT(2) "stdout P two-\n" AT(3) "stderr F three\n" AT(4) "stdout P two-\n" AT(5) "stdout F two\n" AT(
-                6) "stderr P this is a line that is ra\n" AT(7) "stderr P ther long and comes in "
-                                                                "pieces\n" AT(8) "stdout F "
-                                                                                 "four\n" AT(9) "st"
-                                                                                                "de"
-                                                                                                "rr"
-                                                                                                " F"
-                                                                                                " a"
-                                                                                                "nd"
-                                                                                                " p"
-                                                                                                "ar"
-                                                                                                "ts"
-                                                                                                " o"
-                                                                                                "f "
-                                                                                                "al"
-                                                                                                "l "
-                                                                                                "ki"
-                                                                                                "nd"
-                                                                                                "s "
-                                                                                                "of"
-                                                                                                " s"
-                                                                                                "iz"
-                                                                                                "es"
-                                                                                                "\n" AT(9) "stdout F five\nno frame\n",
-            .format = FORMAT_CRI,
-            .line_size_bytes_max = 64,
-            .event_size_bytes_max = 1024,
-            .lines_max = 1000};
+    const struct content content = {.text = container_lines,
+                                    .format = FORMAT_CRI,
+                                    .line_size_bytes_max = 64,
+                                    .event_size_bytes_max = 1024,
+                                    .lines_max = 1000};
 
     crash_everywhere(&content);
 }
 
 TEST(file_boundary, is_exact_in_container_lines_that_are_joined)
 {
-    const struct content content = {
-        .text = AT(1) "stdout F A one\n" AT(2) "stdout F  two\n" AT(3) "stderr F B three\n" AT(4) "stdout P  and four comes in\n" AT(
-            5) "stdout F pieces\n" AT(6) "stderr F C\n" AT(7) "stdout F D\n" AT(8) "stdout F "
-                                                                                   "E\n" AT(9) "std"
-                                                                                               "err"
-                                                                                               " F "
-                                                                                               "F "
-                                                                                               "is "
-                                                                                               "lon"
-                                                                                               "g "
-                                                                                               "eno"
-                                                                                               "ugh"
-                                                                                               " to"
-                                                                                               " be"
-                                                                                               " cu"
-                                                                                               "t "
-                                                                                               "in "
-                                                                                               "two"
-                                                                                               "\n" AT(9) "stderr F G\n",
-        .format = FORMAT_CRI,
-        .start = "^[A-Z]",
-        .line_size_bytes_max = 256,
-        .event_size_bytes_max = 24,
-        .lines_max = 3};
+    const struct content content = {.text = container_events,
+                                    .format = FORMAT_CRI,
+                                    .start = "^[A-Z]",
+                                    .line_size_bytes_max = 256,
+                                    .event_size_bytes_max = 24,
+                                    .lines_max = 3};
 
     crash_everywhere(&content);
 }
