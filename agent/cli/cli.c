@@ -152,6 +152,24 @@ static const struct cli_command commands[] = {
      "  --cert, --key, --ca, --crl FILE   check: of what\n\n"
      "  Keys are EC P-256 and readable by their owner alone. Nothing is written over but crl.pem.\n"
      "  Keep ca.key away from the nodes: they need ca.pem and their own pair.\n"},
+    {"quotas", "list, set, remove limits of clients", cli_quotas,
+     "  millrace quotas\n"
+     "  millrace quotas set --user alice producer_byte_rate=1048576 consumer_byte_rate=4194304\n"
+     "  millrace quotas set --user alice --client-id batch request_percentage=25\n"
+     "  millrace quotas set --client-id-default producer_byte_rate=1048576 --dry-run\n"
+     "  millrace quotas set --ip-default connection_creation_rate=20\n"
+     "  millrace quotas remove --user alice consumer_byte_rate\n\n"
+     "  --user NAME, --client-id NAME, --ip ADDRESS         whose; list: only these\n"
+     "  --user-default, --client-id-default, --ip-default   of everybody who has none of his own\n"
+     "  --dry-run              check, and change nothing\n"
+     "  -o, --output json      instead of a table\n"
+     "  --no-header            no line of titles\n"
+     "\n"
+     "  producer_byte_rate, consumer_byte_rate   bytes a second\n"
+     "  request_percentage                       of the broker's time\n"
+     "  controller_mutation_rate                 partitions created or deleted a second\n"
+     "  connection_creation_rate                 (of addresses) connections a "
+     "second\n" CLI_TARGET_ANY_USAGE},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 

@@ -75,6 +75,7 @@ int cli_groups(int argc, char **argv);
 int cli_health(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_produce(int argc, char **argv);
+int cli_quotas(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_sinks(int argc, char **argv);
 int cli_tls(int argc, char **argv);

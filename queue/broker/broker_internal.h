@@ -289,6 +289,8 @@ void api_list_partition_reassignments(struct request *request);
 void api_describe_acls(struct request *request);
 void api_create_acls(struct request *request);
 void api_delete_acls(struct request *request);
+void api_describe_client_quotas(struct request *request);
+void api_alter_client_quotas(struct request *request);
 void api_describe_user_scram_credentials(struct request *request);
 void api_alter_user_scram_credentials(struct request *request);
 

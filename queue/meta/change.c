@@ -204,6 +204,16 @@ static int16_t check_acl(const struct image *image, struct meta_change *change)
     return KAFKA_NONE;
 }
 
+static int16_t check_quota(const struct image *image, struct meta_change *change)
+{
+    if (image->quotas.count >= QUOTA_ENTITIES_MAX &&
+        quota_set_find(&image->quotas, &change->quota->entity) == NULL) {
+        return refuse(change, KAFKA_POLICY_VIOLATION, "there are %d entities with quotas already",
+                      QUOTA_ENTITIES_MAX);
+    }
+    return KAFKA_NONE;
+}
+
 bool change_is_of_topic(const struct meta_change *change)
 {
     return change->kind == META_CREATE_TOPIC || change->kind == META_DELETE_TOPIC ||
@@ -244,6 +254,9 @@ int16_t change_check(const struct image *image, struct meta_change *change, int3
     case META_ADD_ACL:
     case META_REMOVE_ACL:
         (void)check_acl(image, change);
+        break;
+    case META_ALTER_QUOTA:
+        (void)check_quota(image, change);
         break;
     }
     if (topic != NULL && change->kind != META_CREATE_TOPIC) {
@@ -294,6 +307,20 @@ static int records_of_scram(const struct meta_change *change, struct batch_build
     return rc == 0 ? meta_record_add_scram(builder, change->name, change->credential, now_ms) : rc;
 }
 
+static int records_of_quota(const struct quota_change *quota, struct batch_builder *builder,
+                            int64_t now_ms)
+{
+    int rc = 0;
+
+    for (int rate = 0; rc == 0 && rate < QUOTA_RATE_COUNT; rate++) {
+        if (quota->is_named[rate]) {
+            rc = meta_record_add_quota(builder, &quota->entity, (enum quota_rate)rate,
+                                       quota->rates[rate], now_ms);
+        }
+    }
+    return rc;
+}
+
 int change_records(const struct image *image, const struct meta_change *change,
                    struct batch_builder *builder, int64_t now_ms)
 {
@@ -324,6 +351,8 @@ int change_records(const struct image *image, const struct meta_change *change,
         return meta_record_add_acl(builder, META_RECORD_ACL, change->acl, now_ms);
     case META_REMOVE_ACL:
         return meta_record_add_acl(builder, META_RECORD_ACL_REMOVED, change->acl, now_ms);
+    case META_ALTER_QUOTA:
+        return records_of_quota(change->quota, builder, now_ms);
     }
     return MR_EINTERNAL;
 }

@@ -18,7 +18,18 @@ void image_init(struct image *image)
     mr_map_init(&image->by_id);
     users_init(&image->users);
     acl_set_init(&image->acls);
+    quota_set_init(&image->quotas);
     image->next_producer_id = 1; /* 0 is legal, but looks like a field that nobody set */
+}
+
+/* What was resolved from the old ones must not look as if it were of the new ones. */
+static void image_clear_quotas(struct image *image)
+{
+    uint64_t generation = image->quotas.generation;
+
+    quota_set_done(&image->quotas);
+    quota_set_init(&image->quotas);
+    image->quotas.generation = generation + 1;
 }
 
 void image_clear(struct image *image)
@@ -34,6 +45,7 @@ void image_clear(struct image *image)
     users_done(&image->users);
     users_init(&image->users);
     acl_set_done(&image->acls);
+    image_clear_quotas(image);
 }
 
 void image_done(struct image *image)
@@ -41,6 +53,7 @@ void image_done(struct image *image)
     image_clear(image);
     mr_map_done(&image->by_id);
     users_done(&image->users);
+    quota_set_done(&image->quotas);
     mr_free(image->topics);
     mr_free(image->removed);
     memset(image, 0, sizeof *image);

@@ -1,6 +1,6 @@
-/* What the cluster is, as this node knows it: topics with their ids, partitions and settings, users
- * and access control lists, and the next free producer id. Changed by records alone (meta.c); read
- * by everyone on the loop. */
+/* What the cluster is, as this node knows it: topics with their ids, partitions and settings,
+ * users, access control lists and client quotas, and the next free producer id. Changed by records
+ * alone (meta.c); read by everyone on the loop. */
 #ifndef QUEUE_META_IMAGE_H
 #define QUEUE_META_IMAGE_H
 
@@ -12,6 +12,7 @@
 #include "base/core/random.h"
 #include "queue/meta/acl.h"
 #include "queue/meta/configs.h"
+#include "queue/meta/quotas.h"
 #include "queue/meta/users.h"
 
 enum {
@@ -42,6 +43,7 @@ struct image {
     int64_t next_producer_id;
     struct users users;
     struct acl_set acls;
+    struct quota_set quotas;
     /* Topics whose removal is recorded while directories of theirs may still be there. */
     struct mr_uuid *removed;
     size_t removed_count;

@@ -309,6 +309,19 @@ static int apply_acl(struct meta *meta, const struct meta_change *change)
     return rc == MR_EEXIST ? 0 : rc;
 }
 
+static int apply_quota(struct meta *meta, const struct quota_change *quota)
+{
+    int rc = 0;
+
+    for (int rate = 0; rc == 0 && rate < QUOTA_RATE_COUNT; rate++) {
+        if (quota->is_named[rate]) {
+            rc = quota_set_put(&meta->image.quotas, &quota->entity, (enum quota_rate)rate,
+                               quota->rates[rate]);
+        }
+    }
+    return rc;
+}
+
 static int apply_user(struct meta *meta, const struct meta_change *change)
 {
     struct users *users = &meta->image.users;
@@ -358,6 +371,8 @@ static int meta_apply(struct meta *meta, struct meta_change *change)
     case META_ADD_ACL:
     case META_REMOVE_ACL:
         return apply_acl(meta, change);
+    case META_ALTER_QUOTA:
+        return apply_quota(meta, change->quota);
     }
     return MR_EINTERNAL;
 }

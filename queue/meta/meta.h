@@ -35,6 +35,7 @@ enum meta_change_kind {
     META_REMOVE_SCRAM, /* name, mechanism */
     META_ADD_ACL,      /* acl, and name again: bindings of one resource go one after the other */
     META_REMOVE_ACL,
+    META_ALTER_QUOTA, /* quota */
 };
 
 struct meta_setting {
@@ -59,6 +60,7 @@ struct meta_change {
     const struct mr_scram_credential *credential; /* SET_SCRAM */
     enum mr_scram_mechanism mechanism;            /* REMOVE_SCRAM */
     const struct acl_binding *acl;                /* ADD_ACL, REMOVE_ACL */
+    const struct quota_change *quota;             /* ALTER_QUOTA: was checked */
     meta_change_cb cb;                            /* exactly once, later, on the loop */
     void *owner;
     /* results */

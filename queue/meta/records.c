@@ -21,7 +21,7 @@ static const struct wire_message *const record_messages[META_RECORD_TYPE_COUNT] 
     &meta_config_record_message,        &meta_producer_ids_record_message,
     &meta_scram_record_message,         &meta_scram_removed_record_message,
     &meta_secret_record_message,        &meta_acl_record_message,
-    &meta_acl_record_message,
+    &meta_acl_record_message,           &meta_quota_record_message,
 };
 
 int meta_record_add(struct batch_builder *builder, enum meta_record_type type, const void *record,
@@ -150,6 +150,50 @@ static int apply_acl(struct image *image, const struct meta_acl_record *record, 
     return rc == MR_EEXIST ? 0 : rc;
 }
 
+int meta_record_add_quota(struct batch_builder *builder, const struct quota_entity *entity,
+                          enum quota_rate rate, double value, int64_t now_ms)
+{
+    struct meta_quota_record_entity items[QUOTA_TYPE_COUNT];
+    struct meta_quota_record record = {
+        .entity = {.items = items}, .key = wire_text(quota_rate_name(rate)), .value = value};
+
+    for (int type = 0; type < QUOTA_TYPE_COUNT; type++) {
+        if (entity->kinds[type] != QUOTA_ABSENT) {
+            items[record.entity.count++] = (struct meta_quota_record_entity){
+                .type = wire_text(quota_type_name((enum quota_type)type)),
+                .name = entity->kinds[type] == QUOTA_NAMED ? entity->names[type] : wire_text(NULL),
+            };
+        }
+    }
+    return meta_record_add(builder, META_RECORD_QUOTA, &record, now_ms);
+}
+
+static int apply_quota(struct image *image, const struct meta_quota_record *record)
+{
+    struct quota_entity entity = {.kinds = {QUOTA_ABSENT}};
+    char host[QUOTA_HOST_SIZE];
+    int rate = quota_rate_find(record->key);
+
+    if (rate < 0) {
+        return MR_EUNSUPPORTED;
+    }
+    for (int32_t i = 0; i < record->entity.count; i++) {
+        const struct meta_quota_record_entity *item = &record->entity.items[i];
+        int type = quota_type_find(item->type);
+        if (type < 0 || entity.kinds[type] != QUOTA_ABSENT) {
+            return type < 0 ? MR_EUNSUPPORTED : MR_ECORRUPT;
+        }
+        entity.kinds[type] = item->name.size < 0 ? QUOTA_DEFAULT : QUOTA_NAMED;
+        entity.names[type] = item->name;
+    }
+    if (quota_entity_check(&entity, host) != NULL ||
+        (record->value != 0 &&
+         quota_rate_check(&entity, (enum quota_rate)rate, record->value) != NULL)) {
+        return MR_ECORRUPT;
+    }
+    return quota_set_put(&image->quotas, &entity, (enum quota_rate)rate, record->value);
+}
+
 static int apply_topic(struct image *image, const struct meta_topic_record *record)
 {
     struct image_topic *topic;
@@ -195,6 +239,7 @@ union record {
     struct meta_scram_removed_record scram_removed;
     struct meta_secret_record secret;
     struct meta_acl_record acl;
+    struct meta_quota_record quota;
 };
 
 static int record_apply(struct image *image, enum meta_record_type type, const union record *record)
@@ -236,6 +281,8 @@ static int record_apply(struct image *image, enum meta_record_type type, const u
     case META_RECORD_ACL:
     case META_RECORD_ACL_REMOVED:
         return apply_acl(image, &record->acl, type == META_RECORD_ACL);
+    case META_RECORD_QUOTA:
+        return apply_quota(image, &record->quota);
     case META_RECORD_TYPE_COUNT:
         break;
     }
@@ -315,6 +362,23 @@ static int snapshot_users(const struct users *users, struct batch_builder *build
     return rc;
 }
 
+static int snapshot_quotas(const struct quota_set *quotas, struct batch_builder *builder,
+                           int64_t now_ms)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < quotas->count; i++) {
+        const struct quota *quota = quotas->items[i];
+        for (int rate = 0; rc == 0 && rate < QUOTA_RATE_COUNT; rate++) {
+            if (quota->rates[rate] != 0) {
+                rc = meta_record_add_quota(builder, &quota->entity, (enum quota_rate)rate,
+                                           quota->rates[rate], now_ms);
+            }
+        }
+    }
+    return rc;
+}
+
 int meta_records_snapshot(const struct image *image, struct batch_builder *builder, int64_t now_ms)
 {
     struct meta_snapshot_record head = {.taken_at_ms = now_ms};
@@ -335,6 +399,9 @@ int meta_records_snapshot(const struct image *image, struct batch_builder *build
     for (size_t i = 0; rc == 0 && i < image->acls.count; i++) {
         struct acl_binding binding = acl_as_binding(&image->acls.items[i]);
         rc = meta_record_add_acl(builder, META_RECORD_ACL, &binding, now_ms);
+    }
+    if (rc == 0) {
+        rc = snapshot_quotas(&image->quotas, builder, now_ms);
     }
     for (size_t i = 0; rc == 0 && i < image->removed_count; i++) {
         struct meta_topic_removed_record removed = {.topic_id = image->removed[i]};

@@ -101,12 +101,28 @@ END_STRUCT(meta_acl_record)
 
 MESSAGE(meta_acl_record, 0, 0, 0)
 
+/* Type 11: one rate of a client quota (Kafka's ClientQuotaRecord); 0: it is gone. */
+STRUCT(meta_quota_record_entity)
+    STRING(type, 0, LAST)
+    STRING(name, 0, LAST, NULLABLE(0), DEFAULT_NULL)
+END_STRUCT(meta_quota_record_entity)
+
+STRUCT(meta_quota_record)
+    ARRAY(meta_quota_record_entity, entity, 0, LAST)
+    STRING(key, 0, LAST)
+    FLOAT64(value, 0, LAST)
+END_STRUCT(meta_quota_record)
+
+MESSAGE(meta_quota_record, 0, 0, 0)
+
 /* clang-format on */
 
 #include "queue/wire/describe_done.h"
 
 #ifndef QUEUE_META_RECORD_TYPES
 #define QUEUE_META_RECORD_TYPES
+#include "queue/meta/quotas.h"
+
 enum meta_record_type {
     META_RECORD_SNAPSHOT = 0,
     META_RECORD_TOPIC = 1,
@@ -119,6 +135,7 @@ enum meta_record_type {
     META_RECORD_SECRET = 8,
     META_RECORD_ACL = 9,
     META_RECORD_ACL_REMOVED = 10,
+    META_RECORD_QUOTA = 11,
     META_RECORD_TYPE_COUNT
 };
 
@@ -126,6 +143,7 @@ struct acl_binding;
 struct batch_builder;
 struct image;
 struct mr_scram_credential;
+struct quota_entity;
 
 /* Adds one record to the batch; `record` is the struct of this type. 0, MR_ENOMEM, or as
  * batch_builder_add. */
@@ -135,6 +153,9 @@ int meta_record_add_scram(struct batch_builder *builder, struct wire_string name
                           const struct mr_scram_credential *credential, int64_t now_ms);
 int meta_record_add_acl(struct batch_builder *builder, enum meta_record_type type,
                         const struct acl_binding *binding, int64_t now_ms);
+/* One rate of an entity; value 0: it is gone. */
+int meta_record_add_quota(struct batch_builder *builder, const struct quota_entity *entity,
+                          enum quota_rate rate, double value, int64_t now_ms);
 /* Changes the image by the value of one record. MR_EUNSUPPORTED: a type or version from the future;
  * MR_ECORRUPT; MR_ENOMEM. What refers to a topic that is not there does nothing. */
 int meta_record_apply(struct image *image, const void *value, size_t size_bytes);

@@ -61,6 +61,9 @@ APIS = {
     44: (0, False, ONE + b"\2" + T + NONE + b"\0", 8, TOPIC_DENIED),
     46: (0, True, struct.pack(">i", 1000) + b"\0\0", 4, CLUSTER_DENIED),
     47: (0, False, G + ONE + T + ONE + PARTITION, 0, GROUP_DENIED),
+    48: (0, False, NONE + b"\0", 4, CLUSTER_DENIED),
+    49: (0, False, ONE + ONE + string("user") + string("x") + ONE + string("producer_byte_rate") +
+         struct.pack(">d", 1000) + b"\0" + b"\1", 8, CLUSTER_DENIED),
     50: (0, True, b"\0\0", 4, CLUSTER_DENIED),
     51: (0, True, b"\2" + compact("x") + b"\1\0" + b"\1\0", 7, CLUSTER_DENIED),
     61: (0, True, b"\2" + compact("t") + b"\2" + PARTITION + b"\0\0", 12, TOPIC_DENIED),
