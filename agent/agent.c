@@ -215,6 +215,7 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .request_size_bytes_max = config->broker.request_size_bytes_max,
         .memory_limit_bytes = config->broker.memory_bytes,
         .connection_idle_ms_max = config->broker.idle_ms_max,
+        .quota_window_ms = config->broker.quota_window_ms,
         .listeners = listeners,
         .listener_count = listener_count,
         .security = security_rights(agent->security),

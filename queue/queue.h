@@ -97,6 +97,7 @@ struct queue_config {
     int32_t default_partitions;
     int64_t request_size_bytes_max;
     int64_t memory_limit_bytes; /* of requests being handled: admission */
+    int64_t quota_window_ms;
     int64_t connection_idle_ms_max;
     const struct queue_listener_spec *listeners;
     size_t listener_count;

@@ -120,6 +120,7 @@ struct config_broker {
     int64_t request_size_bytes_max;
     int64_t memory_bytes;
     int64_t idle_ms_max;
+    int64_t quota_window_ms;
 };
 
 struct config_batch {

@@ -476,6 +476,14 @@ static const struct mr_option broker_options[] = {
      .fallback = "10m",
      .min = 1000,
      .help = "A connection without a request for this long is closed."},
+    {.name = "quota_window",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_broker, quota_window_ms),
+     .fallback = "10s",
+     .min = 100,
+     .max = 3600 * 1000,
+     .help = "How much of a client's quota may be used at once after a rest, as time; see 'millrace "
+             "quotas'."},
     {0}};
 
 const struct mr_option config_options[] = {

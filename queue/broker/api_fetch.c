@@ -7,6 +7,8 @@
  * the offset; at the high watermark there is an empty success, beyond it and below the start error
  * 1 with the real offsets.
  *
+ * Who has used up the quota gets no records, and the time to wait.
+ *
  * No fetch sessions are kept (legal: session id 0), no follower fetches from us yet. */
 #include <limits.h>
 #include <string.h>
@@ -45,8 +47,10 @@ struct fetch {
     size_t count;
     struct mr_timer timer;
     int64_t total_bytes;
+    int64_t total_bytes_max;
     bool is_urgent; /* an error or a diverging epoch: not worth waiting */
     bool is_waiting;
+    bool is_throttled;
 };
 
 static void fetch_collect(struct fetch *fetch);
@@ -114,7 +118,8 @@ static int64_t part_room(const struct fetch_part *part)
 {
     const struct fetch *fetch = part->fetch;
     const struct fetch_request *body = fetch->request->body;
-    int64_t room = body->max_bytes < FETCH_BYTES_MAX ? body->max_bytes : FETCH_BYTES_MAX;
+    int64_t room =
+        body->max_bytes < fetch->total_bytes_max ? body->max_bytes : fetch->total_bytes_max;
 
     room -= fetch->total_bytes;
     if (room > part->in->partition_max_bytes) {
@@ -129,7 +134,7 @@ static void part_read(struct fetch_part *part)
     int64_t room = part_room(part);
     int rc;
 
-    if (fetch->total_bytes > 0 && room == 0) {
+    if (fetch->is_throttled || (fetch->total_bytes > 0 && room == 0)) {
         return;
     }
     rc = partition_read(part->partition, part->in->fetch_offset, room, &part->cursor, &part->range);
@@ -227,6 +232,9 @@ static void fetch_respond(struct fetch *fetch)
     for (size_t i = 0; i < fetch->count; i++) {
         request_count_error(fetch->request, fetch->parts[i].out->error_code);
     }
+    if (fetch->total_bytes > 0) {
+        quota_charge(fetch->request, QUOTA_CONSUMER_BYTE_RATE, (double)fetch->total_bytes);
+    }
     request_respond(fetch->request, &fetch->response);
 }
 
@@ -248,8 +256,8 @@ static bool fetch_is_enough(const struct fetch *fetch)
 {
     const struct fetch_request *body = fetch->request->body;
 
-    return fetch->is_urgent || body->max_wait_ms <= 0 || fetch->total_bytes >= body->min_bytes ||
-           fetch->count == 0;
+    return fetch->is_urgent || fetch->is_throttled || body->max_wait_ms <= 0 ||
+           fetch->total_bytes >= body->min_bytes || fetch->count == 0;
 }
 
 /* A waiter that fired is not linked any more; the others still are. */
@@ -278,6 +286,7 @@ static void fetch_collect(struct fetch *fetch)
 
     fetch->total_bytes = 0;
     fetch->is_urgent = false;
+    fetch->is_throttled = quota_is_over(fetch->request, QUOTA_CONSUMER_BYTE_RATE);
     for (size_t i = 0; i < fetch->count; i++) {
         part_release(&fetch->parts[i]);
         part_collect(&fetch->parts[i]);
@@ -349,6 +358,10 @@ static int fetch_new(struct request *request, struct fetch **ret_fetch)
         count += (size_t)body->topics.items[i].partitions.count;
     }
     fetch->request = request;
+    fetch->total_bytes_max = quota_window_bytes(request, QUOTA_CONSUMER_BYTE_RATE);
+    if (fetch->total_bytes_max > FETCH_BYTES_MAX) {
+        fetch->total_bytes_max = FETCH_BYTES_MAX;
+    }
     fetch_response_init(&fetch->response);
     mr_timer_init(&fetch->timer, request->broker->loop, on_timer, fetch);
     fetch->parts = request_alloc(request, count * sizeof *fetch->parts);

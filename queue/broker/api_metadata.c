@@ -225,6 +225,7 @@ static int collect_missing(struct metadata *metadata)
                 return MR_ENOMEM;
             }
         }
+        quota_charge(request, QUOTA_CONTROLLER_MUTATION_RATE, request->broker->default_partitions);
         metadata->changes[metadata->count++] = (struct meta_change){
             .kind = META_CREATE_TOPIC,
             .name = asked->name,

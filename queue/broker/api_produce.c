@@ -273,6 +273,7 @@ void api_produce(struct request *request)
     size_t place = 0;
     int rc = MR_ENOMEM;
 
+    quota_charge(request, QUOTA_PRODUCER_BYTE_RATE, (double)request->frame->size_bytes);
     if (produce != NULL) {
         produce->request = request;
         produce->pending = 1; /* ours, so that the end comes once, below */

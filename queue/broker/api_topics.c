@@ -13,6 +13,7 @@
 struct topic_changes {
     struct request *request;
     struct meta_change *changes;
+    int32_t *mutations; /* of each change: charged to the client's quota (KIP-599) */
     int32_t count;
     int32_t pending;
     void (*finish)(struct topic_changes *changes);
@@ -35,40 +36,37 @@ static struct topic_changes *changes_new(struct request *request, int32_t count,
     changes->count = count;
     changes->finish = finish;
     changes->changes = request_alloc(request, ((size_t)count + 1) * sizeof(struct meta_change));
-    return changes->changes != NULL ? changes : NULL;
+    changes->mutations = request_alloc(request, ((size_t)count + 1) * sizeof(int32_t));
+    return changes->changes != NULL && changes->mutations != NULL ? changes : NULL;
 }
 
 static void changes_step(struct topic_changes *changes)
 {
+    bool has_mutated = false;
+
     changes->pending -= 1;
     if (changes->pending > 0) {
         return;
     }
     for (int32_t i = 0; i < changes->count; i++) {
+        has_mutated = has_mutated || changes->mutations[i] > 0;
         request_count_error(changes->request, changes->changes[i].error);
+    }
+    if (has_mutated) {
+        (void)quota_is_over(changes->request, QUOTA_CONTROLLER_MUTATION_RATE); /* then it waits */
     }
     changes->finish(changes);
 }
 
+/* What was not done is not counted. */
 static void on_change(struct meta_change *change)
 {
-    changes_step(change->owner);
-}
+    struct topic_changes *changes = change->owner;
 
-/* Submits all that were not refused while they were made. */
-static void changes_submit(struct topic_changes *changes)
-{
-    struct meta *meta = changes->request->broker->meta;
-
-    changes->pending = 1;
-    for (int32_t i = 0; i < changes->count; i++) {
-        struct meta_change *change = &changes->changes[i];
-        if (change->error == KAFKA_NONE) {
-            change->cb = on_change;
-            change->owner = changes;
-            changes->pending += 1;
-            meta_submit(meta, change);
-        }
+    if (change->error != KAFKA_NONE) {
+        quota_count(changes->request, QUOTA_CONTROLLER_MUTATION_RATE,
+                    -(double)changes->mutations[change - changes->changes]);
+        changes->mutations[change - changes->changes] = 0;
     }
     changes_step(changes);
 }
@@ -81,6 +79,82 @@ static void refuse(struct meta_change *change, int16_t error, const char *reason
     size = size < sizeof change->reason ? size : sizeof change->reason - 1;
     memcpy(change->reason, reason, size);
     change->reason[size] = '\0';
+}
+
+/* How many partitions come or go. */
+static int32_t mutations_of(const struct topic_changes *changes, const struct meta_change *change)
+{
+    const struct image_topic *topic;
+
+    if (change->validate_only) {
+        return 0;
+    }
+    if (change->kind == META_CREATE_TOPIC) {
+        return change->partition_count > 0 ? change->partition_count : 0;
+    }
+    topic = change->name.size > 0 ? image_find(meta_image(changes->request->broker->meta),
+                                               change->name.data, (size_t)change->name.size)
+                                  : NULL;
+    if (topic == NULL) {
+        return 0;
+    }
+    if (change->kind == META_DELETE_TOPIC) {
+        return topic->partition_count;
+    }
+    return change->partition_count > topic->partition_count
+               ? change->partition_count - topic->partition_count
+               : 0;
+}
+
+/* KIP-599: from these versions on clients are told by an error; before, they only have to wait. */
+static bool quota_is_strict(const struct request *request)
+{
+    switch (request->api->key) {
+    case WIRE_API_CREATE_TOPICS:
+        return request->head.api_version >= 6;
+    case WIRE_API_DELETE_TOPICS:
+        return request->head.api_version >= 5;
+    default:
+        return request->head.api_version >= 3; /* CreatePartitions */
+    }
+}
+
+static void changes_charge(struct topic_changes *changes, int32_t place)
+{
+    struct request *request = changes->request;
+    struct meta_change *change = &changes->changes[place];
+    int32_t mutations = mutations_of(changes, change);
+
+    if (mutations == 0) {
+        return;
+    }
+    if (quota_is_strict(request) && quota_is_over(request, QUOTA_CONTROLLER_MUTATION_RATE)) {
+        refuse(change, KAFKA_THROTTLING_QUOTA_EXCEEDED, "the throttling quota has been exceeded");
+        return;
+    }
+    changes->mutations[place] = mutations;
+    quota_count(request, QUOTA_CONTROLLER_MUTATION_RATE, mutations);
+}
+
+/* Submits all that were not refused while they were made. */
+static void changes_submit(struct topic_changes *changes)
+{
+    struct meta *meta = changes->request->broker->meta;
+
+    changes->pending = 1;
+    for (int32_t i = 0; i < changes->count; i++) {
+        struct meta_change *change = &changes->changes[i];
+        if (change->error == KAFKA_NONE) {
+            changes_charge(changes, i);
+        }
+        if (change->error == KAFKA_NONE) {
+            change->cb = on_change;
+            change->owner = changes;
+            changes->pending += 1;
+            meta_submit(meta, change);
+        }
+    }
+    changes_step(changes);
 }
 
 static struct wire_string reason_of(const struct meta_change *change)

@@ -92,6 +92,7 @@ static void broker_free(struct broker *broker)
     }
     mr_metric_set_free(broker->metric_set);
     auth_free(broker->auth);
+    quotas_free(broker->quotas);
     mr_workers_free(broker->auth_workers);
     mr_task_cancel(&broker->bury);
     mr_timer_stop(&broker->idle_timer);
@@ -156,7 +157,7 @@ static void on_idle_check(struct mr_timer *timer)
         if (now_ms - connection->active_at_ms < broker->connection_idle_ms_max) {
             break;
         }
-        if (connection->request_count > 0 && connection->frame == NULL) {
+        if ((connection->request_count > 0 && connection->frame == NULL) || connection->is_muted) {
             /* It waits for us, not we for it. */
             connection->active_at_ms = now_ms;
             mr_list_remove(&connection->link);
@@ -169,6 +170,7 @@ static void on_idle_check(struct mr_timer *timer)
                                          : NULL);
     }
     sasl_check_deadlines(broker, now_ms);
+    quotas_sweep(broker->quotas);
     (void)mr_timer_start(timer, IDLE_CHECK_MS);
 }
 
@@ -307,7 +309,9 @@ static int broker_init(struct broker *broker, const struct broker_config *config
         mr_workers_new(config->loop, "auth", 1, &broker->auth_workers) != 0) {
         return MR_ENOMEM;
     }
-    return broker_metrics_new(broker);
+    return broker_metrics_new(broker) != 0
+               ? MR_ENOMEM
+               : quotas_new(broker, config->quota_window_ms, &broker->quotas);
 }
 
 int broker_open(const struct broker_config *config, struct broker **ret_broker,

@@ -74,6 +74,7 @@ struct broker_config {
     int64_t request_size_bytes_max;
     int64_t memory_limit_bytes;
     int64_t connection_idle_ms_max;
+    int64_t quota_window_ms; /* 0: quota.h's */
     const struct broker_listener_config *listeners;
     size_t listener_count;
     struct broker_security security;

@@ -12,6 +12,7 @@
 #include "base/core/metric.h"
 #include "queue/broker/auth.h"
 #include "queue/broker/broker.h"
+#include "queue/broker/quota.h"
 #include "queue/broker/sasl.h"
 #include "queue/meta/meta.h"
 #include "queue/replica/manager.h"
@@ -81,6 +82,7 @@ struct broker {
     int connection_count;
     struct mr_link strangers; /* struct sasl: not authenticated yet, in order of arrival */
     struct auth *auth;
+    struct quotas *quotas;
     struct mr_workers *auth_workers; /* passwords are checked there */
     struct mr_link closed;           /* connections: freed by the next turn */
     struct mr_task bury;
@@ -116,10 +118,12 @@ struct connection {
     char principal[PRINCIPAL_SIZE]; /* "User:ANONYMOUS" until the connection proves more */
     char host[HOST_SIZE];           /* where it comes from, as access control lists name it */
     struct sasl *sasl;              /* NULL: nobody asks */
+    struct connection_quota *quota; /* quota.c's; NULL: nothing was counted yet */
     bool is_control;
     bool is_closed;
     bool is_ended;  /* the client has said all; answer what is left, then close */
     bool is_paused; /* reading is */
+    bool is_muted;  /* a quota is used up: no request is taken until quota.c says so */
     int64_t active_at_ms;
     uint8_t prefix[WIRE_FRAME_PREFIX_SIZE];
     size_t prefix_filled;
@@ -141,6 +145,8 @@ void connection_close(struct connection *connection, const char *reason);
 void connection_end_after_answers(struct connection *connection);
 /* A response is ready, or a request has ended: sends what is next, reads on. */
 void connection_step(struct connection *connection);
+/* Nothing keeps it from being read any more, as far as the caller knows. */
+void connection_resume(struct connection *connection);
 void connection_wake_memory_waiters(struct broker *broker);
 
 /* ---- frames.c ---- */
@@ -181,7 +187,8 @@ struct request *request_new(struct connection *connection, struct mr_buf *frame)
 void request_free(struct request *request);
 /* Zeroed, from the request's arena; NULL at its limit. */
 void *request_alloc(struct request *request, size_t size_bytes);
-/* Encodes `response` and hands it over; the handler is done with the request (but `release`). */
+/* Encodes `response` and hands it over; the handler is done with the request (but `release`). Its
+ * throttle_time_ms is not the handler's to set. */
 void request_respond(struct request *request, const void *response);
 /* The same at another version than the request's (ApiVersions). */
 void request_respond_at(struct request *request, int version, const void *response);

@@ -9,7 +9,8 @@
  * fill; a connection that finds the limit reached stops reading until others are done (one at a
  * time may go beyond it, so that half-read frames cannot wait for each other for ever). While the
  * client's answers are not taken, nothing more is read. Half a request and then silence ends at
- * connection_idle_ms_max.
+ * connection_idle_ms_max. A client that has used up its quota is not read from for a while
+ * (quota.c).
  *
  * Zero copy. Record batches are appended from the frame's buffer, which the log holds a reference
  * on. */
@@ -105,6 +106,9 @@ static bool connection_may_start(const struct connection *connection, int api_ke
 {
     const struct request *last;
 
+    if (connection->is_muted) {
+        return false;
+    }
     if (connection->request_count == 0) {
         return true;
     }
@@ -227,6 +231,10 @@ static void connection_parse(struct connection *connection, const uint8_t *data,
 {
     while (size > 0 && !connection->is_closed && !connection->is_ended) {
         struct mr_buf *frame;
+        if (connection->is_muted) {
+            connection_keep(connection, data, size); /* no frame is begun that would hold memory */
+            return;
+        }
         if (connection->prefix_filled < WIRE_FRAME_PREFIX_SIZE &&
             parse_prefix(connection, &data, &size) != 0) {
             return;
@@ -292,10 +300,11 @@ static bool frame_is_whole(const struct connection *connection)
     return connection->frame != NULL && connection->frame->size_bytes == connection->frame_size;
 }
 
-/* A whole frame in its own buffer, or bytes in the backlog, wait until they may start. */
+/* A quota is used up, or a whole frame in its own buffer, or bytes in the backlog, wait until they
+ * may start. */
 static bool connection_is_blocked(const struct connection *connection)
 {
-    if (connection->backlog.size_bytes > 0) {
+    if (connection->backlog.size_bytes > 0 || connection->is_muted) {
         return true;
     }
     return frame_is_whole(connection) &&
@@ -499,6 +508,14 @@ void connection_step(struct connection *connection)
     }
 }
 
+void connection_resume(struct connection *connection)
+{
+    if (!connection->is_closed) {
+        connection_touch(connection);
+        mr_task_post(&connection->resume);
+    }
+}
+
 static void on_resume(struct mr_task *task)
 {
     struct connection *connection = task->owner;
@@ -511,6 +528,9 @@ static void on_resume(struct mr_task *task)
             connection_close(connection, NULL);
         }
         return;
+    }
+    if (connection->is_muted) {
+        return; /* connection_resume comes */
     }
     connection_unblock(connection);
     if (!connection->is_closed && !connection_is_blocked(connection) &&
@@ -602,6 +622,7 @@ void connection_close(struct connection *connection, const char *reason)
     mr_stream_close(connection->stream, false); /* frees the requests being sent */
     connection->stream = NULL;
     abandon_requests(connection);
+    quota_leave(connection);
     sasl_free(connection->sasl);
     connection->sasl = NULL;
     mr_list_remove(&connection->memory_link);

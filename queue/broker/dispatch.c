@@ -147,7 +147,9 @@ int dispatch(struct request *request)
     if (rc != 0 && rc != MR_EPROTOCOL) {
         return refuse(request, "body cannot be decoded", rc);
     }
+    quota_time_begin(request);
     request->api->handle(request);
+    quota_time_end(broker, request);
     return 0;
 }
 

@@ -58,6 +58,7 @@ void request_free(struct request *request)
 {
     struct broker *broker = request->broker;
 
+    quota_time_forget(request);
     if (request->release != NULL) {
         request->release(request);
         request->release = NULL;
@@ -106,11 +107,37 @@ static void request_ready(struct request *request)
     }
 }
 
+/* KIP-219: what is answered now says how long nothing more is taken. The response itself, or a copy
+ * that says so. */
+static const void *tell_throttle(struct request *request, const void *response)
+{
+    const struct wire_struct *body = request->head.api->response->body;
+    int32_t throttle_ms = quota_throttle_ms(request->connection);
+    const struct wire_field *row = body->rows();
+    char *copy;
+
+    while (row->kind != WIRE_END && strcmp(row->name, "throttle_time_ms") != 0) {
+        row++;
+    }
+    copy = throttle_ms > 0 && row->kind == WIRE_INT32 ? request_alloc(request, body->size_bytes)
+                                                      : NULL;
+    if (copy == NULL) {
+        return response;
+    }
+    memcpy(copy, response, body->size_bytes);
+    memcpy(copy + row->offset, &throttle_ms, sizeof throttle_ms);
+    return copy;
+}
+
 void request_respond_at(struct request *request, int version, const void *response)
 {
     int rc = 0;
 
+    quota_time_end(request->broker, request);
     if (request->connection != NULL) {
+        if (request->connection->is_muted) {
+            response = tell_throttle(request, response);
+        }
         rc = wire_response_write(&request->writer, request->head.api, version,
                                  request->head.correlation_id, response);
     }
@@ -139,6 +166,7 @@ void request_respond_token(struct request *request, const void *token, size_t si
 
 void request_end(struct request *request)
 {
+    quota_time_end(request->broker, request);
     request->has_response = false;
     request_ready(request);
 }
@@ -147,6 +175,7 @@ void request_fail(struct request *request, int rc)
 {
     struct connection *connection = request->connection;
 
+    quota_time_forget(request);
     mr_warn("request could not be answered: connection closed",
             KV_STR("api", request->head.api != NULL ? request->head.api->name : "?"),
             KV_STR("peer", connection != NULL ? mr_stream_peer(connection->stream) : "gone"),

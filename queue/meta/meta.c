@@ -309,6 +309,17 @@ static int apply_acl(struct meta *meta, const struct meta_change *change)
     return rc == MR_EEXIST ? 0 : rc;
 }
 
+static void tell_quotas(struct meta *meta)
+{
+    mr_list_each(&meta->listeners, link, next)
+    {
+        struct meta_listener *listener = mr_container(link, struct meta_listener, link);
+        if (listener->on_quotas_changed != NULL) {
+            listener->on_quotas_changed(listener);
+        }
+    }
+}
+
 static int apply_quota(struct meta *meta, const struct quota_change *quota)
 {
     int rc = 0;
@@ -319,6 +330,7 @@ static int apply_quota(struct meta *meta, const struct quota_change *quota)
                                quota->rates[rate]);
         }
     }
+    tell_quotas(meta);
     return rc;
 }
 

@@ -77,6 +77,7 @@ struct meta_listener {
     void (*on_topic_added)(struct meta_listener *listener, struct image_topic *topic);
     void (*on_topic_changed)(struct meta_listener *listener, struct image_topic *topic);
     void (*on_topic_removed)(struct meta_listener *listener, const struct image_topic *topic);
+    void (*on_quotas_changed)(struct meta_listener *listener);
     struct mr_link link; /* meta's */
 };
 

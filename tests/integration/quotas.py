@@ -1,7 +1,9 @@
 """Client quotas by the Kafka protocol: DescribeClientQuotas and AlterClientQuotas, version 0."""
 
+import functools
 import struct
 
+from raw import produce_body, record_batch
 from raw_kafka import string
 
 DESCRIBE_QUOTAS, ALTER_QUOTAS = 48, 49
@@ -70,3 +72,29 @@ def describe(connection, *components, strict=False):
         found[entity] = {answer.text(): answer.take(">d") for _ in range(answer.take(">i"))}
     assert answer.at == len(answer.data)
     return error, found
+
+
+VALUE_SIZE = 50000
+
+
+@functools.lru_cache(None)
+def produce_request(acks=1, topic="t"):
+    """A Produce body of a little more than VALUE_SIZE bytes; made once, as the checksum is slow."""
+    return produce_body(topic, record_batch(b"v" * VALUE_SIZE), acks)
+
+
+def produce(connection, topic="t"):
+    """Produce 3: (error, throttle time in ms)."""
+    answer = connection.call(0, 3, produce_request(topic=topic))
+    return struct.unpack(">h", answer[14 + len(topic):16 + len(topic)])[0], \
+        struct.unpack(">i", answer[-4:])[0]
+
+
+def fetch(connection, offset=0, bytes_max=1 << 20, topic="t", wait_ms=0):
+    """Fetch 4: (error, throttle time in ms, bytes of records)."""
+    answer = connection.call(1, 4, struct.pack(">iiiib", -1, wait_ms, 1, bytes_max, 0) +
+                             struct.pack(">i", 1) + string(topic) +
+                             struct.pack(">iiqi", 1, 0, offset, bytes_max))
+    throttle, = struct.unpack(">i", answer[:4])
+    at = 4 + 4 + 2 + len(topic) + 4 + 4
+    return struct.unpack(">h", answer[at:at + 2])[0], throttle, len(answer) - at - 26

@@ -39,7 +39,8 @@ class Connection:
     """One connection; by TCP to (host, port) or by a path to a Unix socket; perhaps from another of the
     host's own addresses, since failures slow down the next ones from the same."""
 
-    def __init__(self, address, timeout_s=20, source=None):
+    def __init__(self, address, timeout_s=20, source=None, client_id="raw"):
+        self.client_id = client_id
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout_s)
@@ -87,11 +88,15 @@ class Connection:
         except ConnectionResetError:
             return True
 
+    def send(self, key, version, body, flexible=False):
+        """Sends one request, and leaves the answer for later."""
+        self.correlation += 1
+        head = struct.pack(">hhi", key, version, self.correlation) + string(self.client_id)
+        self.send_frame(head + (b"\0" if flexible else b"") + body)
+
     def call(self, key, version, body, flexible=False):
         """Sends one request, returns the answer behind its header."""
-        self.correlation += 1
-        head = struct.pack(">hhi", key, version, self.correlation) + string("raw")
-        self.send_frame(head + (b"\0" if flexible else b"") + body)
+        self.send(key, version, body, flexible)
         answer = self.read_frame()
         assert struct.unpack(">i", answer[:4])[0] == self.correlation
         return answer[5:] if flexible else answer[4:]
