@@ -22,6 +22,11 @@ static const struct mr_metric_def client_metrics[CLIENT_METRIC_COUNT] = {
                          "Requests sent to other nodes.", "client"},
     [CLIENT_SENT_BYTES] = {"millrace_client_sent_bytes_total", MR_COUNTER,
                            "Bytes of requests sent to other nodes.", "client"},
+    [CLIENT_THROTTLES] = {"millrace_client_throttles_total", MR_COUNTER,
+                          "Times that another node has told us to wait, because of a quota.",
+                          "client"},
+    [CLIENT_THROTTLE_MS] = {"millrace_client_throttle_milliseconds_total", MR_COUNTER,
+                            "Time that other nodes have told us to wait.", "client"},
 };
 
 static void on_close(struct mr_task *task);
@@ -303,9 +308,21 @@ static void on_request_timeout(struct mr_timer *timer)
     }
 }
 
+static int64_t timeout_of(const struct client *client, const struct client_request *request)
+{
+    return or_else(request->timeout_ms, client->config.request_timeout_ms);
+}
+
+void request_give_time(struct client_request *request, int64_t more_ms)
+{
+    if (mr_timer_is_running(&request->timer)) {
+        /* It runs, so moving it cannot fail. */
+        (void)mr_timer_start(&request->timer, timeout_of(request->client, request) + more_ms);
+    }
+}
+
 int client_send(struct client *client, struct client_request *request)
 {
-    int64_t timeout_ms = or_else(request->timeout_ms, client->config.request_timeout_ms);
     int rc;
 
     if (client->is_closing) {
@@ -326,7 +343,7 @@ int client_send(struct client *client, struct client_request *request)
     mr_list_init(&request->link);
     mr_list_init(&request->refresh.link);
     mr_timer_init(&request->timer, client->config.loop, on_request_timeout, request);
-    rc = mr_timer_start(&request->timer, timeout_ms);
+    rc = mr_timer_start(&request->timer, timeout_of(client, request));
     if (rc == 0) {
         rc = request_route(request);
     }

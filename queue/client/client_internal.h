@@ -13,6 +13,8 @@ enum client_metric {
     CLIENT_FAILURES,
     CLIENT_REQUESTS,
     CLIENT_SENT_BYTES,
+    CLIENT_THROTTLES,
+    CLIENT_THROTTLE_MS,
     CLIENT_METRIC_COUNT
 };
 
@@ -38,6 +40,7 @@ struct node {
     struct mr_connect *connect;
     struct mr_stream *stream;
     struct mr_timer backoff_timer;
+    struct mr_timer throttle_timer; /* running: the node has told us to wait */
     int failures;     /* in a row */
     uint64_t session; /* of the connection that is ready, or was last */
     struct node_versions versions[WIRE_API_KEY_END];
@@ -93,6 +96,8 @@ struct client {
 void client_count(struct client *client, enum client_metric metric, int64_t count);
 /* Releases what the request holds, and calls back. It is on no list. */
 void request_finish(struct client_request *request, int rc, const void *response);
+/* Its time-out begins anew, with so much on top. */
+void request_give_time(struct client_request *request, int64_t more_ms);
 /* To a node that fits request->node; 0 or a negative rc (then it is as before). */
 int request_route(struct client_request *request);
 void client_fail(struct client *client, const char *text);
@@ -102,6 +107,8 @@ struct node *node_new(struct client *client, int32_t id, const struct mr_address
 /* What it has is finished with rc first. */
 void node_free(struct node *node, int rc);
 int node_submit(struct node *node, struct client_request *request);
+/* KIP-219: sends nothing for so long; what is asked already gets that much more time. */
+void node_throttle(struct node *node, int64_t throttle_ms);
 bool node_is(const struct node *node, enum node_state state);
 void node_break(struct node *node, int rc, const char *reason);
 /* Asks something of its own, before requests may go out; by node->hello. 0 or a negative rc. */

@@ -140,12 +140,27 @@ static int parse_answer(const struct client_request *request, const uint8_t *fra
     return rc == MR_ENOMEM || rc == 0 ? rc : MR_EPROTOCOL;
 }
 
+static int32_t throttle_of(const struct wire_api *api, const void *message)
+{
+    const struct wire_field *row = api->response->body->rows();
+    int32_t throttle_ms = 0;
+
+    while (row->kind != WIRE_END && strcmp(row->name, "throttle_time_ms") != 0) {
+        row++;
+    }
+    if (row->kind == WIRE_INT32) {
+        memcpy(&throttle_ms, (const char *)message + row->offset, sizeof throttle_ms);
+    }
+    return throttle_ms;
+}
+
 static int answer(struct node *node, const uint8_t *frame, size_t size)
 {
     struct client *client = node->client;
     struct client_request *request;
     struct wire_arena arena; /* of its own: the callback may lead to another answer being read */
     int32_t correlation_id;
+    int32_t throttle_ms;
     void *message;
     int rc;
 
@@ -164,6 +179,10 @@ static int answer(struct node *node, const uint8_t *frame, size_t size)
         mr_list_remove(&request->link);
         request->answered_node = node->id;
         request->answered_session = node->session;
+        throttle_ms = throttle_of(wire_api_find(request->key), message);
+        if (throttle_ms > 0) {
+            node_throttle(node, throttle_ms);
+        }
         request_finish(request, 0, message);
         rc = node->hello_rc;
     }

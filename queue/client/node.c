@@ -27,8 +27,11 @@ static const uint32_t state_moves[] = {
 };
 static const struct mr_state_table node_states = {"client node", state_names, state_moves, 5};
 
+enum { THROTTLE_MS_MAX = 10 * 60 * 1000 }; /* nobody makes us wait longer */
+
 static void on_backoff(struct mr_timer *timer);
 static void node_connect(struct node *node);
+static void on_throttle_over(struct mr_timer *timer);
 
 bool node_is(const struct node *node, enum node_state state)
 {
@@ -47,6 +50,7 @@ struct node *node_new(struct client *client, int32_t id, const struct mr_address
     node->address = *address;
     mr_machine_init(&node->machine, &node_states, NODE_IDLE);
     mr_timer_init(&node->backoff_timer, client->config.loop, on_backoff, node);
+    mr_timer_init(&node->throttle_timer, client->config.loop, on_throttle_over, node);
     sasl_init(node);
     mr_list_init(&node->waiting);
     mr_list_init(&node->in_flight);
@@ -70,6 +74,7 @@ static void take_requests(struct node *node, struct mr_link *list)
 
 static void disconnect(struct node *node)
 {
+    mr_timer_stop(&node->throttle_timer); /* it was for this connection */
     sasl_end(node);
     node->is_renewing = false;
     if (node->connect != NULL) {
@@ -248,6 +253,14 @@ static int node_transmit(struct node *node, struct client_request *request)
     return rc == MR_ECANCELED ? MR_ENETWORK : rc; /* a stream that is about to tell its failure */
 }
 
+static int64_t throttle_left_ms(const struct node *node)
+{
+    return mr_timer_is_running(&node->throttle_timer)
+               ? (node->throttle_timer.due_us - mr_loop_now_us(node->client->config.loop)) / 1000 +
+                     1
+               : 0;
+}
+
 int node_submit(struct node *node, struct client_request *request)
 {
     if (request->session != 0 &&
@@ -255,6 +268,11 @@ int node_submit(struct node *node, struct client_request *request)
         return MR_ENETWORK;
     }
     request->at = node;
+    if (node_is(node, NODE_READY) && mr_timer_is_running(&node->throttle_timer)) {
+        mr_list_append(&node->waiting, &request->link);
+        request_give_time(request, throttle_left_ms(node));
+        return 0;
+    }
     if (node_is(node, NODE_READY)) {
         int rc = node_transmit(node, request);
         request->at = rc == 0 ? node : NULL;
@@ -272,6 +290,9 @@ static void send_waiting(struct node *node)
     struct mr_link waiting;
     struct mr_link *link;
 
+    if (mr_timer_is_running(&node->throttle_timer)) {
+        return; /* its end comes here */
+    }
     mr_list_init(
         &waiting); /* what callbacks add goes out directly, behind these: they are encoded first */
     while ((link = mr_list_pop(&node->waiting)) != NULL) {
@@ -285,6 +306,38 @@ static void send_waiting(struct node *node)
     while ((link = mr_list_pop(&waiting)) != NULL) {
         struct client_request *request = mr_container(link, struct client_request, link);
         request_finish(request, request->version, NULL);
+    }
+}
+
+/* ---- being told to wait ---- */
+
+static void give_time(struct mr_link *list, int64_t more_ms)
+{
+    mr_list_each(list, link, next)
+    {
+        request_give_time(mr_container(link, struct client_request, link), more_ms);
+    }
+}
+
+void node_throttle(struct node *node, int64_t throttle_ms)
+{
+    throttle_ms = throttle_ms < THROTTLE_MS_MAX ? throttle_ms : THROTTLE_MS_MAX;
+    client_count(node->client, CLIENT_THROTTLES, 1);
+    client_count(node->client, CLIENT_THROTTLE_MS, throttle_ms);
+    if (throttle_left_ms(node) >= throttle_ms ||
+        mr_timer_start(&node->throttle_timer, throttle_ms) != 0) {
+        return;
+    }
+    give_time(&node->waiting, throttle_ms);
+    give_time(&node->in_flight, throttle_ms);
+}
+
+static void on_throttle_over(struct mr_timer *timer)
+{
+    struct node *node = timer->owner;
+
+    if (node_is(node, NODE_READY)) {
+        send_waiting(node);
     }
 }
 
@@ -311,7 +364,8 @@ int node_ask(struct node *node, int16_t key, const void *message, int version, c
     node->hello_reason[0] = '\0';
     mr_timer_init(&hello->timer, node->client->config.loop, on_hello_timeout, node);
     node->hello_rc = 0;
-    rc = mr_timer_start(&hello->timer, node->client->config.connect_timeout_ms);
+    rc = mr_timer_start(&hello->timer,
+                        node->client->config.connect_timeout_ms + throttle_left_ms(node));
     if (rc == 0) {
         rc = frame_send(node, hello, version);
     }

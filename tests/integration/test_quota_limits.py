@@ -2,7 +2,9 @@
 clocks only show that nothing came too early."""
 
 import contextlib
+import random
 import struct
+import subprocess
 import time
 
 import pytest
@@ -235,3 +237,27 @@ def test_many_clients(hub):
         assert metric(hub, "millrace_broker_quota_clients") > 0
     wait_until(lambda: metric(hub, "millrace_broker_quota_clients") == 0,
                what="those that are gone to be forgotten")
+
+
+def test_another_node_slows_down(node, free_port, tmp_path):
+    """A peer sink that sends too much waits as it is told; nothing is lost, repeated, or broken off."""
+    lines = [f"{i} {random.randbytes(100).hex()}" for i in range(15000)]
+    log = tmp_path / "app.log"
+    hub = node({"listen": [{"address": f"127.0.0.1:{free_port()}"}], "broker": {"quota_window": "1s"}},
+               "hub").start()
+    with Connection(str(hub.socket_path)) as control:
+        set_quota(control, {"client-id": None}, producer_byte_rate=RATE // 2)
+    edge = node({"listen": [], "sources": {"app": {"type": "file", "paths": [str(log)], "topic": "app"}},
+                 "sinks": {"hub": {"type": "peer", "topics": ["app"], "nodes": [hub.bootstrap],
+                                   "request_timeout": "2s"}}}, "edge")
+    log.write_text("".join(line + "\n" for line in lines), encoding="ascii")
+    edge.start()
+
+    def arrived():
+        done = subprocess.run(["kcat", "-b", hub.bootstrap, "-t", "app", "-C", "-e", "-q"], timeout=60,
+                              capture_output=True, text=True, check=False)
+        return done.stdout.splitlines() == lines
+    wait_until(arrived, 60, "all lines at the hub", poll_s=0.5)
+    assert metric(hub, 'millrace_broker_throttled_total{quota="producer_byte_rate"}') > 0
+    assert metric(edge, "millrace_client_throttles_total") > 0
+    assert metric(edge, "millrace_client_failures_total") == 0

@@ -279,6 +279,7 @@ static void on_produce(struct fake_node *node, struct wire_arena *arena,
                        const struct produce_request *request, struct produce_response *answer)
 {
     produce_response_init(answer);
+    answer->throttle_time_ms = node->cluster->throttle_ms;
     (void)produce_response_topic_array_make(arena, &answer->responses, request->topic_data.count);
     for (int32_t i = 0; i < request->topic_data.count; i++) {
         const struct produce_request_topic *topic = &request->topic_data.items[i];
@@ -310,6 +311,7 @@ static void on_metadata(struct fake_node *node, struct wire_arena *arena,
     struct fake_cluster *cluster = node->cluster;
 
     metadata_response_init(answer);
+    answer->throttle_time_ms = cluster->throttle_ms;
     (void)metadata_response_broker_array_make(arena, &answer->brokers, cluster->node_count);
     for (int i = 0; i < cluster->node_count; i++) {
         answer->brokers.items[i].node_id = i;

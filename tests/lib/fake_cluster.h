@@ -69,6 +69,7 @@ struct fake_cluster {
     int errors[WIRE_API_KEY_END];          /* this many times */
     int16_t version_max[WIRE_API_KEY_END]; /* 0: ours; -1: the API is not there */
     bool is_silent;                        /* reads, and answers nothing */
+    int32_t throttle_ms;                   /* told with Metadata and Produce */
     int cut_before_percent;      /* of Produce requests: the connection ends, nothing is taken */
     int cut_after_percent;       /* taken, and the connection ends without an answer */
     size_t batch_size_bytes_max; /* 0: any */

@@ -198,6 +198,57 @@ TEST(client, falls_back_to_the_versions_of_an_older_node)
     }
 }
 
+/* KIP-219. What is asked meanwhile leaves when the time is over, and has not run out of its own. */
+TEST(client, waits_as_it_is_told)
+{
+    struct fixture *f = setup_client(1);
+    int64_t told_ms;
+
+    f->cluster->throttle_ms = 1000;
+    CHECK_EQ(ask_metadata(f, 0), 0);
+    CHECK(NET_UNTIL(f->net, f->answered == 1));
+    told_ms = net_fixture_clock_ms();
+    f->cluster->throttle_ms = 0;
+    for (int i = 1; i < 4; i++) {
+        CHECK_EQ(ask_metadata_within(f, i, 900), 0);
+    }
+    while (net_fixture_clock_ms() < told_ms + 800) {
+        mr_loop_turn(f->net->loop, 10);
+        CHECK_EQ(f->cluster->requests[WIRE_API_METADATA], 1);
+    }
+    CHECK(NET_UNTIL(f->net, f->answered == 4));
+    CHECK_LT(told_ms + 980, net_fixture_clock_ms());
+    for (int i = 1; i < 4; i++) {
+        CHECK_EQ(f->asks[i].rc, 0);
+        CHECK_EQ(f->asks[i].order, i);
+    }
+    teardown(f);
+}
+
+/* Nothing of it outlives the connection, and a close does not wait. */
+TEST(client, is_closed_while_it_waits)
+{
+    struct fixture *f = setup_client(1);
+
+    f->cluster->throttle_ms = INT32_MAX;
+    CHECK_EQ(ask_metadata(f, 0), 0);
+    CHECK(NET_UNTIL(f->net, f->answered == 1));
+    CHECK_EQ(ask_metadata(f, 1), 0);
+    fake_node_cut(&f->cluster->nodes[0]);
+    CHECK(NET_UNTIL(f->net, f->answered == 2)); /* of one node: no other to move on to */
+    f->cluster->throttle_ms = 0;
+    CHECK_EQ(ask_metadata(f, 2), 0);
+    CHECK(NET_UNTIL(f->net, f->answered == 3));
+    CHECK_EQ(f->asks[2].rc, 0);
+    f->cluster->throttle_ms = INT32_MAX;
+    CHECK_EQ(ask_metadata(f, 3), 0);
+    CHECK(NET_UNTIL(f->net, f->answered == 4));
+    CHECK_EQ(ask_metadata(f, 4), 0);
+    close_client(f);
+    CHECK_EQ(f->asks[4].rc, MR_ECANCELED);
+    teardown(f);
+}
+
 TEST(client, says_which_requests_a_node_does_not_serve)
 {
     struct fixture *f = setup_client(1);
