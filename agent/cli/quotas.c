@@ -34,6 +34,7 @@ struct quotas {
     const char *output;
     bool no_header;
     bool is_dry_run;
+    struct cli_list entity;
     const char *names[TYPES];
     bool is_default[TYPES];
     char **words; /* RATE=VALUE, or RATE */
@@ -273,20 +274,37 @@ static const struct verb *find_verb(const char *word)
     return NULL;
 }
 
-static int check(const struct quotas *quotas, bool is_change)
+/* "user=alice", or "user" for everybody who has none of his own. */
+static int take_entity(struct quotas *quotas, const char *word)
 {
-    int count = 0;
+    size_t size = strcspn(word, "=");
 
     for (int type = 0; type < TYPES; type++) {
-        if (quotas->names[type] != NULL && quotas->is_default[type]) {
-            return cli_fail("quotas", CLI_USAGE, "--%s and --%s-default: one of them",
-                            type_names[type], type_names[type]);
+        if (strlen(type_names[type]) != size || memcmp(type_names[type], word, size) != 0) {
+            continue;
         }
-        count += quotas->names[type] != NULL || quotas->is_default[type];
+        if (quotas->names[type] != NULL || quotas->is_default[type]) {
+            return cli_fail("quotas", CLI_USAGE, "--for %s: one %s only", word, type_names[type]);
+        }
+        quotas->is_default[type] = word[size] == '\0';
+        quotas->names[type] = word[size] == '\0' ? NULL : word + size + 1;
+        return CLI_OK;
     }
-    if (is_change && count == 0) {
-        return cli_fail("quotas", CLI_USAGE,
-                        "whose (--user, --client-id, --ip, or their ...-default)?");
+    return cli_fail("quotas", CLI_USAGE, "--for %s: user, client-id or ip is wanted", word);
+}
+
+static int check(struct quotas *quotas, bool is_change)
+{
+    int rc = CLI_OK;
+
+    for (int i = 0; rc == CLI_OK && i < quotas->entity.count; i++) {
+        rc = take_entity(quotas, quotas->entity.items[i]);
+    }
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    if (is_change && quotas->entity.count == 0) {
+        return cli_fail("quotas", CLI_USAGE, "whose? For example --for user=alice");
     }
     if (is_change != (quotas->word_count > 0)) {
         return cli_fail("quotas", CLI_USAGE,
@@ -299,18 +317,12 @@ static int check(const struct quotas *quotas, bool is_change)
 int cli_quotas(int argc, char **argv)
 {
     struct quotas quotas = {.output = "table"};
-    const struct cli_option options[] = {
-        CLI_TARGET_ANY(quotas.target),
-        {.name = "output", .letter = 'o', .value = &quotas.output},
-        {.name = "no-header", .flag = &quotas.no_header},
-        {.name = "dry-run", .flag = &quotas.is_dry_run},
-        {.name = "user", .value = &quotas.names[0]},
-        {.name = "client-id", .value = &quotas.names[1]},
-        {.name = "ip", .value = &quotas.names[2]},
-        {.name = "user-default", .flag = &quotas.is_default[0]},
-        {.name = "client-id-default", .flag = &quotas.is_default[1]},
-        {.name = "ip-default", .flag = &quotas.is_default[2]},
-        {0}};
+    const struct cli_option options[] = {CLI_TARGET_ANY(quotas.target),
+                                         {.name = "output", .letter = 'o', .value = &quotas.output},
+                                         {.name = "no-header", .flag = &quotas.no_header},
+                                         {.name = "dry-run", .flag = &quotas.is_dry_run},
+                                         {.name = "for", .list = &quotas.entity},
+                                         {0}};
     int rest = cli_parse("quotas", argc, argv, options);
     const struct verb *verb;
     int rc;

@@ -140,36 +140,37 @@ def test_they_survive(own):
 
 
 def test_by_the_command_line(own):
-    cli(own, "set", "--user", "alice", "producer_byte_rate=1048576", "request_percentage=12.5")
-    cli(own, "set", "--client-id-default", "--user", "alice", "consumer_byte_rate=4096")
-    cli(own, "set", "--ip", "10.0.0.1", "connection_creation_rate=20")
-    assert "nothing was changed" in cli(own, "set", "--user", "bob", "producer_byte_rate=1",
+    cli(own, "set", "--for", "user=alice", "producer_byte_rate=1048576", "request_percentage=12.5")
+    cli(own, "set", "--for", "client-id", "--for", "user=alice", "consumer_byte_rate=4096")
+    cli(own, "set", "--for", "ip=10.0.0.1", "connection_creation_rate=20")
+    assert "nothing was changed" in cli(own, "set", "--for", "user=bob", "producer_byte_rate=1",
                                         "--dry-run").stderr
     rows = json.loads(cli(own, "list", "-o", "json").stdout)
     assert rows == [
         {"user": "alice", "quotas": {"producer_byte_rate": 1048576.0, "request_percentage": 12.5}},
         {"user": "alice", "client-id": "<default>", "quotas": {"consumer_byte_rate": 4096.0}},
         {"ip": "10.0.0.1", "quotas": {"connection_creation_rate": 20.0}}]
-    assert json.loads(cli(own, "list", "--ip", "10.0.0.1", "-o", "json").stdout) == [
+    assert json.loads(cli(own, "list", "--for", "ip=10.0.0.1", "-o", "json").stdout) == [
         {"ip": "10.0.0.1", "quotas": {"connection_creation_rate": 20.0}}]
     table = cli(own).stdout
     assert "1048576" in table and "<default>" in table and "12.5" in table
-    cli(own, "remove", "--user", "alice", "producer_byte_rate")
+    cli(own, "remove", "--for", "user=alice", "producer_byte_rate")
     assert "1048576" not in cli(own, "--no-header").stdout
-    assert "INVALID_REQUEST" in cli(own, "set", "--ip", "nowhere", "connection_creation_rate=1",
+    assert "INVALID_REQUEST" in cli(own, "set", "--for", "ip=nowhere", "connection_creation_rate=1",
                                     status=1).stderr
 
 
 @pytest.mark.parametrize("arguments,words", [
     (["frob"], "list, set or remove"),
     (["set", "producer_byte_rate=1"], "whose"),
-    (["set", "--user", "x"], "which quota"),
-    (["set", "--user", "x", "producer_byte_rat=1"], "did you mean 'producer_byte_rate'"),
-    (["set", "--user", "x", "producer_byte_rate"], "a value is wanted"),
-    (["set", "--user", "x", "producer_byte_rate=much"], "a number greater than 0"),
-    (["set", "--user", "x", "producer_byte_rate=0"], "a number greater than 0"),
-    (["set", "--user", "x", "--user-default", "producer_byte_rate=1"], "one of them"),
-    (["remove", "--user", "x", "producer_byte_rate=1"], "only the quota's name"),
+    (["set", "--for", "user=x"], "which quota"),
+    (["set", "--for", "group=x", "producer_byte_rate=1"], "user, client-id or ip"),
+    (["set", "--for", "user=x", "producer_byte_rat=1"], "did you mean 'producer_byte_rate'"),
+    (["set", "--for", "user=x", "producer_byte_rate"], "a value is wanted"),
+    (["set", "--for", "user=x", "producer_byte_rate=much"], "a number greater than 0"),
+    (["set", "--for", "user=x", "producer_byte_rate=0"], "a number greater than 0"),
+    (["set", "--for", "user=x", "--for", "user", "producer_byte_rate=1"], "one user only"),
+    (["remove", "--for", "user=x", "producer_byte_rate=1"], "only the quota's name"),
     (["list", "producer_byte_rate"], "takes no"),
 ])
 def test_what_is_not_understood(own, arguments, words):
