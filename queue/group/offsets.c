@@ -622,7 +622,7 @@ static void on_topic_removed(struct meta_listener *listener, const struct image_
 
 static int create_topic(struct group_offsets *offsets, struct mr_error *error)
 {
-    static const struct meta_setting settings[] = {
+    struct meta_setting settings[] = {
         {{"cleanup.policy", 14}, {"compact", 7}},
         {{"segment.bytes", 13}, {"1048576", 7}}, /* small, as only whole segments are given back */
         {{"max.message.bytes", 17}, {"16777216", 8}},

@@ -27,7 +27,7 @@ static int16_t refuse(struct meta_change *change, int16_t error, const char *for
 static int16_t check_settings(struct meta_change *change)
 {
     for (size_t i = 0; i < change->setting_count; i++) {
-        const struct meta_setting *setting = &change->settings[i];
+        struct meta_setting *setting = &change->settings[i];
         int config = setting->name.size < 0
                          ? -1
                          : topic_config_find(setting->name.data, (size_t)setting->name.size);
@@ -39,6 +39,7 @@ static int16_t check_settings(struct meta_change *change)
         if (setting->value.size < 0) {
             continue;
         }
+        config_tidy(&topic_configs[config], &setting->value);
         wrong =
             config_check(&topic_configs[config], setting->value.data, (size_t)setting->value.size);
         if (wrong != NULL) {
@@ -218,6 +219,11 @@ bool change_is_of_topic(const struct meta_change *change)
 {
     return change->kind == META_CREATE_TOPIC || change->kind == META_DELETE_TOPIC ||
            change->kind == META_ADD_PARTITIONS || change->kind == META_ALTER_CONFIGS;
+}
+
+bool change_is_empty(const struct meta_change *change)
+{
+    return change->kind == META_ALTER_CONFIGS && change->setting_count == 0;
 }
 
 int16_t change_check(const struct image *image, struct meta_change *change, int32_t node_count,

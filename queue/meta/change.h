@@ -16,7 +16,10 @@ int16_t change_check(const struct image *image, struct meta_change *change, int3
                      struct mr_random *random);
 /* Whether it is about a topic that has a name and an id. */
 bool change_is_of_topic(const struct meta_change *change);
-/* The records of a checked change to anything but a local topic. 0 or as batch_builder_add. */
+/* Whether there is nothing to write: settings are altered, and none is named. */
+bool change_is_empty(const struct meta_change *change);
+/* The records of a checked change to anything but a local topic, that is not empty. 0 or as
+ * batch_builder_add. */
 int change_records(const struct image *image, const struct meta_change *change,
                    struct batch_builder *builder, int64_t now_ms);
 

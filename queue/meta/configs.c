@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/core/error.h"
 #include "base/core/memory.h"
 #include "queue/log/log.h"
+#include "queue/wire/types.h"
 
 static const char *const cleanup_words[] = {"delete", "compact", NULL};
 /* Batches are never re-encoded on their way to the log, so that "producer" is the only honest word.
@@ -149,6 +151,24 @@ static const char *check_number(const struct config_def *def, const char *text)
         return "not a whole number";
     }
     return number >= def->min && number <= def->max ? NULL : "out of range";
+}
+
+void config_tidy(const struct config_def *def, struct wire_string *value)
+{
+    while (value->size > 0 && value->data[0] == ' ') {
+        value->data += 1;
+        value->size -= 1;
+    }
+    while (value->size > 0 && value->data[value->size - 1] == ' ') {
+        value->size -= 1;
+    }
+    if (def->type == CONFIG_BOOLEAN && value->size == 4 &&
+        strncasecmp(value->data, "true", 4) == 0) {
+        *value = wire_text("true");
+    } else if (def->type == CONFIG_BOOLEAN && value->size == 5 &&
+               strncasecmp(value->data, "false", 5) == 0) {
+        *value = wire_text("false");
+    }
 }
 
 const char *config_check(const struct config_def *def, const char *value, size_t value_size)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct log_config;
+struct wire_string;
 
 /* Kafka's numbers in DescribeConfigs (KIP-569). */
 enum config_type {
@@ -71,6 +72,8 @@ extern const struct config_def topic_configs[TOPIC_CONFIG_COUNT];
 
 /* The place of a name, or -1. */
 int topic_config_find(const char *name, size_t name_size);
+/* As Kafka reads it: without blanks around it, booleans in small letters. */
+void config_tidy(const struct config_def *def, struct wire_string *value);
 /* NULL if the value is allowed, else why not (a literal). */
 const char *config_check(const struct config_def *def, const char *value, size_t value_size);
 

@@ -568,7 +568,7 @@ static void meta_take(struct meta *meta, struct meta_change *change)
         return;
     }
     if (change_check(&meta->image, change, meta->node_count, meta->env.random) != KAFKA_NONE ||
-        change->validate_only) {
+        change->validate_only || change_is_empty(change)) {
         change_done(change);
         return;
     }

@@ -55,7 +55,7 @@ struct meta_change {
     bool is_local; /* CREATE */
     bool is_own;   /* by the program itself: reserved names are allowed */
     bool validate_only;
-    const struct meta_setting *settings;
+    struct meta_setting *settings; /* tidied when they are checked */
     size_t setting_count;
     const struct mr_scram_credential *credential; /* SET_SCRAM */
     enum mr_scram_mechanism mechanism;            /* REMOVE_SCRAM */
