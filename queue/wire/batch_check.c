@@ -1,12 +1,53 @@
 #include "queue/wire/batch_check.h"
 
 #include "base/core/error.h"
+#include "queue/wire/bytes.h"
+
+enum {
+    BATCH_LENGTH_START = 8,
+    BATCH_MAGIC_END = 17,
+    MESSAGE_LENGTH_MIN = 14, /* of the oldest format, behind its offset and length */
+};
 
 /* Sets what the answer says and returns the code. */
 static int16_t refuse(struct batch_check_result *result, enum kafka_error code, const char *reason)
 {
     result->reason = reason;
     return (int16_t)code;
+}
+
+/* What is not whole is final, as for Kafka: sending it again will not make it whole. What is
+ * retried is damage of the way. */
+static int16_t check_extent(const uint8_t *data, size_t size_bytes,
+                            struct batch_check_result *result)
+{
+    int32_t length;
+    int magic;
+
+    if (size_bytes < BATCH_PREFIX_SIZE) {
+        return refuse(result, KAFKA_INVALID_RECORD, "no whole record batch");
+    }
+    length = wire_get_int32(data + BATCH_LENGTH_START);
+    if (length < MESSAGE_LENGTH_MIN) {
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch length is not valid");
+    }
+    if (size_bytes < BATCH_MAGIC_END) {
+        return refuse(result, KAFKA_INVALID_RECORD, "no whole record batch");
+    }
+    magic = (int8_t)data[BATCH_MAGIC_END - 1];
+    if (magic < 0 || magic > BATCH_MAGIC) {
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch header is not valid");
+    }
+    if ((uint64_t)length + BATCH_PREFIX_SIZE > size_bytes) {
+        return refuse(result, KAFKA_INVALID_RECORD, "the batch is longer than the bytes sent");
+    }
+    if (magic < BATCH_MAGIC) {
+        return refuse(result, KAFKA_INVALID_RECORD, "only record batches of magic 2 are taken");
+    }
+    if (length < BATCH_HEADER_SIZE - BATCH_PREFIX_SIZE) {
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch header is not valid");
+    }
+    return KAFKA_NONE;
 }
 
 static int16_t check_frame(const struct batch_check *check, const void *data, size_t size_bytes,
@@ -20,21 +61,19 @@ static int16_t check_frame(const struct batch_check *check, const void *data, si
     if (size_bytes > check->batch_size_bytes_max) {
         return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "larger than max.message.bytes");
     }
+    rc = check_extent(data, size_bytes, result);
+    if (rc != KAFKA_NONE) {
+        return (int16_t)rc;
+    }
     rc = batch_header_parse(data, size_bytes, &result->header);
-    if (rc == MR_EUNSUPPORTED) {
-        return refuse(result, KAFKA_INVALID_RECORD, "only record batches of magic 2 are taken");
-    }
-    if (rc != 0) {
-        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch header is not valid");
-    }
-    if ((size_t)batch_size_bytes(&result->header) > size_bytes) {
-        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch is longer than the bytes sent");
-    }
     if ((size_t)batch_size_bytes(&result->header) < size_bytes) {
         return refuse(result, KAFKA_INVALID_RECORD, "more than one record batch");
     }
     if (batch_crc_check(data, &result->header) != 0) {
         return refuse(result, KAFKA_CORRUPT_MESSAGE, "the checksum does not match");
+    }
+    if (rc != 0) { /* after the checksum: this is what was meant */
+        return refuse(result, KAFKA_INVALID_RECORD, "the batch header is not valid");
     }
     return KAFKA_NONE;
 }
@@ -139,7 +178,7 @@ static int16_t check_decompressed(const struct batch_check *check, const void *d
     case MR_ENOMEM:
         return refuse(result, KAFKA_REQUEST_TIMED_OUT, "no memory to decompress");
     default:
-        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the records do not decompress");
+        return refuse(result, KAFKA_INVALID_RECORD, "the records do not decompress");
     }
 }
 

@@ -109,7 +109,7 @@ TEST(batch_check, refuses_what_is_not_one_whole_batch)
     f.size = 0;
     CHECK_EQ(check(&f), KAFKA_INVALID_RECORD);
     for (f.size = 1; f.size < size; f.size++) {
-        CHECK_EQ(check(&f), KAFKA_CORRUPT_MESSAGE);
+        CHECK_EQ(check(&f), KAFKA_INVALID_RECORD); /* final, as for Kafka */
     }
     memcpy(f.batch + size, f.batch, size);
     f.size = 2 * size;
@@ -121,6 +121,11 @@ TEST(batch_check, refuses_what_is_not_one_whole_batch)
     CHECK_EQ(check(&f), KAFKA_NONE);
     f.batch[16] = 1;
     CHECK_EQ(check(&f), KAFKA_INVALID_RECORD);
+    f.batch[16] = 3; /* no format at all: damage */
+    CHECK_EQ(check(&f), KAFKA_CORRUPT_MESSAGE);
+    f.batch[16] = 2;
+    memset(f.batch + 8, 0, 4); /* a length below any header */
+    CHECK_EQ(check(&f), KAFKA_CORRUPT_MESSAGE);
     teardown(&f);
 }
 
@@ -207,7 +212,7 @@ TEST(batch_check, refuses_headers_that_a_client_may_not_send)
         {set_append_time, KAFKA_INVALID_TIMESTAMP},
         {set_horizon, KAFKA_INVALID_RECORD},
         {set_codec_5, KAFKA_UNSUPPORTED_COMPRESSION_TYPE},
-        {set_gzip, KAFKA_CORRUPT_MESSAGE},
+        {set_gzip, KAFKA_INVALID_RECORD},
         {set_fewer, KAFKA_INVALID_RECORD},
         {set_fewer_of_both, KAFKA_INVALID_RECORD},
         {set_none, KAFKA_INVALID_RECORD},
