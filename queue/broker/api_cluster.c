@@ -11,7 +11,7 @@
 #include "queue/wire/configs.h"
 #include "queue/wire/topics.h"
 
-enum { ENDPOINT_BROKERS = 1 };
+enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
 
 void api_describe_cluster(struct request *request)
 {
@@ -21,15 +21,17 @@ void api_describe_cluster(struct request *request)
     struct describe_cluster_response response;
 
     describe_cluster_response_init(&response);
-    response.endpoint_type = body->endpoint_type;
-    response.cluster_id = wire_text(meta_cluster_id(broker->meta));
+    response.endpoint_type = ENDPOINT_BROKERS;
     if (request->head.api_version >= 1 && body->endpoint_type != ENDPOINT_BROKERS) {
-        response.error_code = KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
+        response.error_code = body->endpoint_type == ENDPOINT_CONTROLLERS
+                                  ? KAFKA_MISMATCHED_ENDPOINT_TYPE
+                                  : KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
         response.error_message = wire_text("controllers have no endpoints of their own");
         request_count_error(request, response.error_code);
         request_respond(request, &response);
         return;
     }
+    response.cluster_id = wire_text(meta_cluster_id(broker->meta));
     request_advertised(request, &node.host, &node.port);
     node.rack = wire_text(broker->rack);
     response.controller_id = broker->node_id;
@@ -136,6 +138,7 @@ static int fill_page_topic(struct request *request, const struct image_topic *to
     out->name = wire_text(topic->name);
     out->topic_id = topic->id;
     out->is_internal = strcmp(topic->name, "__consumer_offsets") == 0;
+    out->topic_authorized_operations = request_operations(request, RESOURCE_TOPIC, out->name);
     for (int32_t i = first; rc == 0 && i < last; i++) {
         struct describe_topic_partitions_response_partition *partition =
             &out->partitions.items[i - first];
@@ -162,7 +165,7 @@ struct page {
     int32_t left; /* partitions that still fit */
 };
 
-static int page_end(struct page *page, const char *topic, int32_t partition)
+static int page_end(struct page *page, struct wire_string topic, int32_t partition)
 {
     struct describe_topic_partitions_response_next_cursor *cursor =
         request_alloc(page->request, sizeof *cursor);
@@ -170,7 +173,7 @@ static int page_end(struct page *page, const char *topic, int32_t partition)
     if (cursor == NULL) {
         return MR_ENOMEM;
     }
-    cursor->topic_name = wire_text(topic);
+    cursor->topic_name = topic;
     cursor->partition_index = partition;
     page->response.next_cursor = cursor;
     return 0;
@@ -189,7 +192,7 @@ static int page_add(struct page *page, const struct image_topic *topic)
     }
     first = first < topic->partition_count ? first : topic->partition_count;
     if (page->left == 0) {
-        rc = page_end(page, topic->name, first);
+        rc = page_end(page, wire_text(topic->name), first);
         return rc == 0 ? MR_EFULL : rc;
     }
     last =
@@ -202,7 +205,7 @@ static int page_add(struct page *page, const struct image_topic *topic)
     page->response.topics.count += 1;
     page->left -= last - first;
     if (last < topic->partition_count) {
-        rc = page_end(page, topic->name, last);
+        rc = page_end(page, wire_text(topic->name), last);
         return rc == 0 ? MR_EFULL : rc;
     }
     return 0;
@@ -252,7 +255,27 @@ static int compare_names(const void *left, const void *right)
     return order != 0 ? order : (a->name.size > b->name.size) - (a->name.size < b->name.size);
 }
 
-/* In the order of names, as the cursor demands. */
+/* A topic that is not there takes no room, but waits for the next page when this one is full. */
+static int page_add_missing(struct page *page, struct wire_string name, int16_t error)
+{
+    struct describe_topic_partitions_response_topic *out;
+
+    if (page->left == 0) {
+        int rc = page_end(page, name, 0);
+        return rc == 0 ? MR_EFULL : rc;
+    }
+    out = &page->response.topics.items[page->response.topics.count++];
+    out->name = name;
+    out->error_code = error;
+    out->topic_authorized_operations =
+        error == KAFKA_TOPIC_AUTHORIZATION_FAILED
+            ? INT32_MIN
+            : request_operations(page->request, RESOURCE_TOPIC, name);
+    request_count_error(page->request, error);
+    return 0;
+}
+
+/* In the order of names, as the cursor demands, and each once. */
 static int page_named(struct page *page)
 {
     struct request *request = page->request;
@@ -266,19 +289,44 @@ static int page_named(struct page *page)
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
         struct wire_string name = body->topics.items[i].name;
         int16_t error;
-        const struct image_topic *topic = request_topic(request, name, NULL, &error);
-        if (is_before_cursor(body, name)) {
+        const struct image_topic *topic;
+        if (is_before_cursor(body, name) ||
+            (i > 0 && wire_string_equal(name, body->topics.items[i - 1].name))) {
             continue;
         }
-        if (topic != NULL) {
-            rc = page_add(page, topic);
-        } else {
-            struct describe_topic_partitions_response_topic *out =
-                &page->response.topics.items[page->response.topics.count++];
-            out->name = name;
-            out->error_code = error;
-            request_count_error(request, error);
+        topic = request_topic(request, name, NULL, &error);
+        rc = topic != NULL ? page_add(page, topic) : page_add_missing(page, name, error);
+    }
+    return rc;
+}
+
+/* A cursor must be one that an answer to the same topics could have given. */
+static bool is_cursor_wrong(const struct describe_topic_partitions_request *body)
+{
+    if (body->cursor == NULL) {
+        return false;
+    }
+    if (body->cursor->partition_index < 0) {
+        return true;
+    }
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        if (wire_string_equal(body->topics.items[i].name, body->cursor->topic_name)) {
+            return false;
         }
+    }
+    return body->topics.count > 0;
+}
+
+static int page_refuse(struct page *page, int16_t error)
+{
+    const struct describe_topic_partitions_request *body = page->request->body;
+    int rc = describe_topic_partitions_response_topic_array_make(
+        &page->request->arena, &page->response.topics, body->topics.count);
+
+    for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
+        page->response.topics.items[i].name = body->topics.items[i].name;
+        page->response.topics.items[i].error_code = error;
+        request_count_error(page->request, error);
     }
     return rc;
 }
@@ -289,11 +337,15 @@ void api_describe_topic_partitions(struct request *request)
     struct page page = {.request = request, .left = body->response_partition_limit};
     int rc;
 
-    if (page.left <= 0 || page.left > PAGE_PARTITIONS_MAX) {
-        page.left = PAGE_PARTITIONS_MAX;
-    }
+    page.left = page.left < 1                     ? 1
+                : page.left > PAGE_PARTITIONS_MAX ? PAGE_PARTITIONS_MAX
+                                                  : page.left;
     describe_topic_partitions_response_init(&page.response);
-    rc = body->topics.count == 0 ? page_all(&page) : page_named(&page);
+    if (is_cursor_wrong(body)) {
+        rc = page_refuse(&page, KAFKA_INVALID_REQUEST);
+    } else {
+        rc = body->topics.count == 0 ? page_all(&page) : page_named(&page);
+    }
     if (rc != 0 && rc != MR_EFULL) {
         request_fail(request, rc);
         return;
@@ -307,6 +359,7 @@ void api_list_partition_reassignments(struct request *request)
     struct list_partition_reassignments_response response;
 
     list_partition_reassignments_response_init(&response);
+    response.error_message = wire_text(NULL);
     if (!request_may_cluster(request)) {
         response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
         request_count_error(request, response.error_code);

@@ -8,8 +8,14 @@
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/configs.h"
 
-/* Kafka's numbers. */
-enum { CONFIG_RESOURCE_TOPIC = 2, CONFIG_RESOURCE_BROKER = 4 };
+/* Kafka's numbers: what there is here, and what there may be elsewhere. */
+enum {
+    CONFIG_RESOURCE_TOPIC = 2,
+    CONFIG_RESOURCE_BROKER = 4,
+    CONFIG_RESOURCE_LOGGER = 8,
+    CONFIG_RESOURCE_METRICS = 16,
+    CONFIG_RESOURCE_GROUP = 32,
+};
 enum { ALTER_SET = 0, ALTER_DELETE = 1, ALTER_APPEND = 2, ALTER_SUBTRACT = 3 };
 
 /* ---- describe ---- */
@@ -180,6 +186,17 @@ static bool is_this_node(struct request *request, struct wire_string name)
     return wire_string_equal(own, name);
 }
 
+/* Why the name of a topic cannot be one; "" and the code as it was where it can. */
+static const char *check_name(struct wire_string name, int16_t *ret_error)
+{
+    const char *wrong = topic_name_check(name.data, name.size > 0 ? (size_t)name.size : 0);
+
+    if (wrong != NULL) {
+        *ret_error = KAFKA_INVALID_TOPIC_EXCEPTION;
+    }
+    return wrong != NULL ? wrong : "";
+}
+
 static int describe_resource(struct request *request,
                              const struct describe_configs_request_resource *in,
                              struct describe_configs_response_result *out)
@@ -188,9 +205,11 @@ static int describe_resource(struct request *request,
 
     out->resource_type = in->resource_type;
     out->resource_name = in->resource_name;
-    out->error_message = wire_text(NULL);
     if (in->resource_type == CONFIG_RESOURCE_TOPIC) {
         topic = request_topic(request, in->resource_name, NULL, &out->error_code);
+        if (topic == NULL && out->error_code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
+            out->error_message = wire_text(check_name(in->resource_name, &out->error_code));
+        }
         return topic != NULL ? describe_topic(request, in, topic, out) : 0;
     }
     if (!request_may(request, OPERATION_DESCRIBE_CONFIGS, RESOURCE_CLUSTER, wire_text(NULL))) {
@@ -318,8 +337,36 @@ static void on_altered(struct meta_change *change)
     alter_step(change->owner);
 }
 
+/* A resource that is named twice is not altered, and each of its rows says so. */
+static int refuse_repeated_resources(struct alter *alter)
+{
+    struct request *request = alter->request;
+    struct wire_string *keys = request_alloc(request, ((size_t)alter->count + 1) * sizeof *keys);
+    const uint8_t *marks = NULL;
+
+    for (int32_t i = 0; keys != NULL && i < alter->count; i++) {
+        keys[i] = alter->changes[i].name;
+        if (alter->types[i] != CONFIG_RESOURCE_TOPIC) { /* refused already; not a topic's name */
+            keys[i] = wire_text("/");
+        }
+    }
+    if (keys == NULL || names_mark(request, keys, sizeof *keys, alter->count, &marks) != 0) {
+        return MR_ENOMEM;
+    }
+    for (int32_t i = 0; i < alter->count; i++) {
+        if (marks[i] != NAME_ONCE && alter->types[i] == CONFIG_RESOURCE_TOPIC) {
+            refuse(&alter->changes[i], KAFKA_INVALID_REQUEST, "the topic is named twice");
+        }
+    }
+    return 0;
+}
+
 static void alter_submit(struct alter *alter)
 {
+    if (refuse_repeated_resources(alter) != 0) {
+        request_fail(alter->request, MR_ENOMEM);
+        return;
+    }
     alter->pending = 1;
     for (int32_t i = 0; i < alter->count; i++) {
         struct meta_change *change = &alter->changes[i];
@@ -372,13 +419,24 @@ static const struct image_topic *alter_begin(struct alter *alter, int32_t place,
         return NULL;
     }
     topic = request_topic(alter->request, name, NULL, &error);
-    if (topic == NULL) {
+    if (topic == NULL && error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
+        check_name(name, &error)[0] != '\0') {
+        refuse(change, name.size > 0 ? error : KAFKA_INVALID_REQUEST,
+               "the name of the topic is not valid");
+    } else if (topic == NULL) {
         refuse(change, error, "this server does not host this topic-partition");
     }
     return topic;
 }
 
 /* AlterConfigs replaces all: what is not named goes back to its default. */
+static void refuse_repeated(struct meta_change *change, const uint8_t *marks, int32_t count)
+{
+    if (count > 0 && memchr(marks, NAME_AGAIN, (size_t)count) != NULL) {
+        refuse(change, KAFKA_INVALID_REQUEST, "a setting is named twice");
+    }
+}
+
 static int make_full(struct alter *alter, int32_t place,
                      const struct alter_configs_request_resource *in,
                      const struct image_topic *topic)
@@ -386,9 +444,12 @@ static int make_full(struct alter *alter, int32_t place,
     struct meta_change *change = &alter->changes[place];
     size_t room = (size_t)in->configs.count + TOPIC_CONFIG_COUNT;
     struct meta_setting *settings = request_alloc(alter->request, room * sizeof *settings);
+    const struct alter_configs_request_config *items = in->configs.items;
+    const uint8_t *marks = NULL;
     size_t count = 0;
 
-    if (settings == NULL) {
+    if (settings == NULL ||
+        names_mark(alter->request, &items->name, sizeof *items, in->configs.count, &marks) != 0) {
         return MR_ENOMEM;
     }
     for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
@@ -398,9 +459,12 @@ static int make_full(struct alter *alter, int32_t place,
         }
     }
     for (int32_t i = 0; i < in->configs.count; i++) {
-        settings[count++] =
-            (struct meta_setting){in->configs.items[i].name, in->configs.items[i].value};
+        settings[count++] = (struct meta_setting){items[i].name, items[i].value};
+        if (items[i].value.size < 0) {
+            refuse(change, KAFKA_INVALID_REQUEST, "a null value is given");
+        }
     }
+    refuse_repeated(change, marks, in->configs.count);
     change->settings = settings;
     change->setting_count = count;
     return 0;
@@ -439,13 +503,12 @@ static bool word_in(const char *list, const char *word, size_t size)
     return false;
 }
 
-/* The list without the words of `minus`; arena memory, NULL without. */
-static char *list_without(struct request *request, const char *list, const char *minus)
+/* Writes the list without the words of `minus`; the size. */
+static size_t list_without(const char *list, const char *minus, char *out)
 {
-    char *out = request_alloc(request, strlen(list) + 2);
     size_t used = 0;
 
-    for (const char *at = list; out != NULL && *at != '\0';) {
+    for (const char *at = list; *at != '\0';) {
         size_t length = strcspn(at, ",");
         if (length > 0 && !word_in(minus, at, length)) {
             out[used] = ',';
@@ -455,33 +518,44 @@ static char *list_without(struct request *request, const char *list, const char 
         }
         at += length + (at[length] == ',' ? 1 : 0);
     }
-    if (out != NULL) {
-        out[used] = '\0';
-    }
-    return out;
+    return used;
 }
 
+/* The current list without the words of `value`, and with them at its end where they are appended.
+ */
 static int change_list(struct request *request, const char *current, struct wire_string value,
                        bool is_append, struct wire_string *ret_value)
 {
-    struct wire_string words =
-        wire_arena_printf(&request->arena, "%.*s", (int)value.size, value.data);
-    char *rest = words.size < 0 ? NULL : list_without(request, current, words.data);
+    size_t size = (size_t)value.size;
+    char *words = request_alloc(request, size + 1);
+    char *list = words == NULL ? NULL : request_alloc(request, strlen(current) + size + 2);
+    size_t used;
 
-    if (rest == NULL) {
+    if (list == NULL) {
         return MR_ENOMEM;
     }
-    *ret_value = !is_append        ? wire_text(rest)
-                 : rest[0] == '\0' ? words
-                                   : wire_arena_printf(&request->arena, "%s,%s", rest, words.data);
-    return ret_value->size < 0 ? MR_ENOMEM : 0;
+    memcpy(words, value.data, size);
+    used = list_without(current, words, list);
+    if (is_append && size > 0) {
+        list[used] = ',';
+        used += used > 0 ? 1 : 0;
+        memcpy(list + used, words, size);
+        used += size;
+    }
+    *ret_value = (struct wire_string){list, (int32_t)used};
+    return 0;
+}
+
+static int config_of(struct wire_string name)
+{
+    return name.size < 0 ? -1 : topic_config_find(name.data, (size_t)name.size);
 }
 
 static int make_operation(struct alter *alter, struct meta_change *change,
                           const struct incremental_alter_configs_request_config *in,
                           const struct image_topic *topic, struct meta_setting *setting)
 {
-    int config = in->name.size < 0 ? -1 : topic_config_find(in->name.data, (size_t)in->name.size);
+    int config = config_of(in->name);
     bool is_list = config >= 0 && topic_configs[config].type == CONFIG_LIST;
 
     *setting = (struct meta_setting){in->name, in->value};
@@ -512,15 +586,26 @@ static int make_incremental(struct alter *alter, int32_t place,
                             const struct image_topic *topic)
 {
     struct meta_change *change = &alter->changes[place];
+    const struct incremental_alter_configs_request_config *items = in->configs.items;
     struct meta_setting *settings =
         request_alloc(alter->request, ((size_t)in->configs.count + 1) * sizeof *settings);
-    int rc = settings == NULL ? MR_ENOMEM : 0;
+    const uint8_t *marks = NULL;
+    size_t count = 0;
+    int rc = settings == NULL ? MR_ENOMEM
+                              : names_mark(alter->request, &items->name, sizeof *items,
+                                           in->configs.count, &marks);
 
     for (int32_t i = 0; rc == 0 && i < in->configs.count; i++) {
-        rc = make_operation(alter, change, &in->configs.items[i], topic, &settings[i]);
+        if (items[i].config_operation == ALTER_DELETE && config_of(items[i].name) < 0) {
+            continue; /* it is not set, so that is done */
+        }
+        rc = make_operation(alter, change, &items[i], topic, &settings[count++]);
+    }
+    if (rc == 0) {
+        refuse_repeated(change, marks, in->configs.count);
     }
     change->settings = settings;
-    change->setting_count = (size_t)in->configs.count;
+    change->setting_count = count;
     return rc;
 }
 
@@ -557,6 +642,23 @@ static bool wants_type(const struct list_config_resources_request *body, int ver
     return version >= 1 && body->resource_types.count == 0;
 }
 
+static bool knows_types(const struct list_config_resources_request *body)
+{
+    for (int32_t i = 0; i < body->resource_types.count; i++) {
+        switch (body->resource_types.items[i]) {
+        case CONFIG_RESOURCE_TOPIC:
+        case CONFIG_RESOURCE_BROKER:
+        case CONFIG_RESOURCE_LOGGER:
+        case CONFIG_RESOURCE_METRICS:
+        case CONFIG_RESOURCE_GROUP:
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Version 0 asks for client metrics only, of which there are none. */
 void api_list_config_resources(struct request *request)
 {
@@ -566,8 +668,9 @@ void api_list_config_resources(struct request *request)
     int32_t count = 0;
 
     list_config_resources_response_init(&response);
-    if (!request_may_cluster(request)) {
-        response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+    if (!request_may_cluster(request) || !knows_types(body)) {
+        response.error_code =
+            knows_types(body) ? KAFKA_CLUSTER_AUTHORIZATION_FAILED : KAFKA_UNSUPPORTED_VERSION;
         request_count_error(request, response.error_code);
         request_respond(request, &response);
         return;

@@ -25,6 +25,7 @@ enum {
     FETCH_ZSTD_VERSION = 10,            /* older consumers do not know zstd */
     FETCH_WAIT_MS_MAX = 5 * 60 * 1000,
     ZSTD_WINDOW_SIZE = 4096,
+    ISOLATION_READ_COMMITTED = 1,
 };
 
 struct fetch;
@@ -64,7 +65,7 @@ static void part_fail(struct fetch_part *part, int16_t error)
 }
 
 /* KIP-595: the reader's last epoch ends earlier here than where it has read to: its log has
- * diverged. */
+ * diverged. Of an epoch that is not known here, nothing can be said. */
 static bool part_diverges(struct fetch_part *part)
 {
     int32_t epoch;
@@ -74,8 +75,11 @@ static bool part_diverges(struct fetch_part *part)
         return false;
     }
     partition_epoch_end(part->partition, part->in->last_fetched_epoch, &epoch, &end_offset);
-    if (epoch < 0 || end_offset < 0 ||
-        (epoch >= part->in->last_fetched_epoch && end_offset >= part->in->fetch_offset)) {
+    if (epoch < 0 || end_offset < 0) {
+        part_fail(part, KAFKA_OFFSET_OUT_OF_RANGE);
+        return true;
+    }
+    if (epoch >= part->in->last_fetched_epoch && end_offset >= part->in->fetch_offset) {
         return false;
     }
     part->out->diverging_epoch.epoch = epoch;
@@ -164,6 +168,7 @@ static void part_read(struct fetch_part *part)
 
 static void part_collect(struct fetch_part *part)
 {
+    const struct fetch_request *body = part->fetch->request->body;
     struct fetch_response_partition *out = part->out;
     int16_t error = part->error;
 
@@ -175,7 +180,9 @@ static void part_collect(struct fetch_part *part)
         error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     }
     if (error == KAFKA_NONE) {
-        error = request_check_epoch(part->partition, part->in->current_leader_epoch);
+        error = request_check_epoch(part->partition, part->in->current_leader_epoch < 0
+                                                         ? -1
+                                                         : part->in->current_leader_epoch);
     }
     if (error != KAFKA_NONE) {
         part_fail(part, error);
@@ -184,7 +191,8 @@ static void part_collect(struct fetch_part *part)
     out->high_watermark = partition_end_offset(part->partition);
     out->last_stable_offset = out->high_watermark; /* no transactions: nothing is undecided */
     out->log_start_offset = partition_start_offset(part->partition);
-    out->aborted_transactions.count = -1;
+    out->aborted_transactions.count =
+        body->isolation_level == ISOLATION_READ_COMMITTED ? 0 : -1; /* null: not asked */
     if (!part_diverges(part)) {
         part_read(part);
     }
@@ -386,7 +394,8 @@ void api_fetch(struct request *request)
     struct fetch *fetch;
     int rc;
 
-    if (body->session_id != 0) {
+    /* Epochs 0 and -1 ask for all, and end the session that is named; others go on with one. */
+    if (body->session_epoch != 0 && body->session_epoch != -1) {
         struct fetch_response response;
         fetch_response_init(&response);
         response.error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;

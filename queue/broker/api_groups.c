@@ -92,7 +92,7 @@ void api_describe_groups(struct request *request)
             out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
             out->error_message = wire_text("no offsets and no members of this group are known");
         }
-        if (body->include_authorized_operations) {
+        if (body->include_authorized_operations && out->error_code == KAFKA_NONE) {
             out->authorized_operations = request_operations(request, RESOURCE_GROUP, out->group_id);
         }
         request_count_error(request, out->error_code);
@@ -191,9 +191,6 @@ static int16_t remove_group(struct removal *removal, struct wire_string group, i
     if (!request_may(removal->request, OPERATION_DELETE, RESOURCE_GROUP, group)) {
         return KAFKA_GROUP_AUTHORIZATION_FAILED;
     }
-    if (group.size <= 0) {
-        return KAFKA_INVALID_GROUP_ID;
-    }
     if (count == 0) {
         return KAFKA_GROUP_ID_NOT_FOUND;
     }
@@ -211,6 +208,7 @@ void api_delete_groups(struct request *request)
     const struct delete_groups_request *body = request->body;
     struct removal *removal = request_alloc(request, sizeof *removal);
     struct delete_groups_response *response;
+    const uint8_t *marks = NULL;
 
     if (removal == NULL) {
         request_fail(request, MR_ENOMEM);
@@ -222,12 +220,19 @@ void api_delete_groups(struct request *request)
     removal->finish = finish_groups;
     delete_groups_response_init(response);
     if (delete_groups_response_result_array_make(&request->arena, &response->results,
-                                                 body->groups_names.count) != 0) {
+                                                 body->groups_names.count) != 0 ||
+        names_mark(request, body->groups_names.items, sizeof *body->groups_names.items,
+                   body->groups_names.count, &marks) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     }
+    response->results.count = 0;
     for (int32_t i = 0; i < body->groups_names.count; i++) {
-        struct delete_groups_response_result *out = &response->results.items[i];
+        struct delete_groups_response_result *out;
+        if (marks[i] == NAME_AGAIN) {
+            continue;
+        }
+        out = &response->results.items[response->results.count++];
         out->group_id = body->groups_names.items[i];
         out->error_code = remove_group(removal, out->group_id, &out->error_code);
     }
@@ -259,6 +264,9 @@ static int list_offsets_to_delete(struct removal *removal)
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
         const struct offset_delete_request_topic *in = &body->topics.items[i];
         struct offset_delete_response_topic *out = &response->topics.items[i];
+        const struct image_topic *topic =
+            image_find(meta_image(request->broker->meta), in->name.data,
+                       in->name.size > 0 ? (size_t)in->name.size : 0);
         bool is_allowed = request_may(request, OPERATION_READ, RESOURCE_TOPIC, in->name);
         out->name = in->name;
         rc = offset_delete_response_partition_array_make(&request->arena, &out->partitions,
@@ -268,6 +276,8 @@ static int list_offsets_to_delete(struct removal *removal)
             out->partitions.items[j].partition_index = index;
             if (!is_allowed) {
                 out->partitions.items[j].error_code = KAFKA_TOPIC_AUTHORIZATION_FAILED;
+            } else if (topic == NULL || index < 0 || index >= topic->partition_count) {
+                out->partitions.items[j].error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
             } else if (group_offsets_get(request->broker->offsets, body->group_id, in->name,
                                          index) != NULL) {
                 removal->items[removal->item_count++] =
@@ -296,8 +306,10 @@ void api_offset_delete(struct request *request)
     if (!request_may(request, OPERATION_DELETE, RESOURCE_GROUP, body->group_id)) {
         response->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
         request_count_error(request, response->error_code);
-    } else if (!group_offsets_has_group(request->broker->offsets, body->group_id)) {
-        response->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+    } else if (body->group_id.size <= 0 ||
+               !group_offsets_has_group(request->broker->offsets, body->group_id)) {
+        response->error_code =
+            body->group_id.size > 0 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_INVALID_GROUP_ID;
         request_count_error(request, response->error_code);
     } else if (list_offsets_to_delete(removal) != 0) {
         request_fail(request, MR_ENOMEM);

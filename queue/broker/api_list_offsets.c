@@ -15,6 +15,23 @@ enum {
     TIMESTAMP_EARLIEST_PENDING = -6,
 };
 
+/* Each came with a version of the request; for an older one they are not known. */
+static int special_version(int64_t timestamp_ms)
+{
+    switch (timestamp_ms) {
+    case TIMESTAMP_MAX:
+        return 7;
+    case TIMESTAMP_EARLIEST_LOCAL:
+        return 8;
+    case TIMESTAMP_LATEST_TIERED:
+        return 9;
+    case TIMESTAMP_EARLIEST_PENDING:
+        return 11;
+    default:
+        return 0;
+    }
+}
+
 /* What is not below the high watermark does not exist yet. */
 static void set_found(const struct partition *partition, int64_t offset, int64_t timestamp_ms,
                       struct list_offsets_response_partition *out)
@@ -67,7 +84,7 @@ static int look_up(struct partition *partition, int64_t timestamp_ms,
     return rc;
 }
 
-static int16_t list_partition(const struct image_topic *topic,
+static int16_t list_partition(const struct request *request, const struct image_topic *topic,
                               const struct list_offsets_request_partition *in,
                               struct list_offsets_response_partition *out)
 {
@@ -84,6 +101,9 @@ static int16_t list_partition(const struct image_topic *topic,
     }
     if (partition->log_rc != 0) {
         return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    if (request->head.api_version < special_version(in->timestamp)) {
+        return KAFKA_UNSUPPORTED_VERSION;
     }
     rc = look_up(partition, in->timestamp, out);
     return rc == MR_EUNSUPPORTED ? KAFKA_UNSUPPORTED_VERSION : kafka_error_of(rc);
@@ -110,7 +130,8 @@ void api_list_offsets(struct request *request)
             struct list_offsets_response_partition *answer = &out->partitions.items[j];
             answer->partition_index = in->partitions.items[j].partition_index;
             answer->error_code =
-                topic == NULL ? error : list_partition(topic, &in->partitions.items[j], answer);
+                topic == NULL ? error
+                              : list_partition(request, topic, &in->partitions.items[j], answer);
             request_count_error(request, answer->error_code);
         }
     }

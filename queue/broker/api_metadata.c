@@ -112,30 +112,41 @@ static int16_t missing_error(const struct metadata *metadata,
                : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
+/* An id counts more than a name. */
 static bool is_asked_by_id(const struct metadata_request_topic *asked)
 {
-    return asked->name.size < 0 && !mr_uuid_is_zero(&asked->topic_id);
+    return !mr_uuid_is_zero(&asked->topic_id);
 }
 
 static int fill_asked_topics(const struct metadata *metadata, struct metadata_response *response)
 {
     struct request *request = metadata->request;
     const struct metadata_request *body = request->body;
+    const struct metadata_request_topic *items = body->topics.items;
+    const uint8_t *marks = NULL;
     int rc =
         metadata_response_topic_array_make(&request->arena, &response->topics, body->topics.count);
 
+    if (rc == 0) {
+        rc = names_mark(request, &items->name, sizeof *items, body->topics.count, &marks);
+    }
+    response->topics.count = 0;
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
-        const struct metadata_request_topic *asked = &body->topics.items[i];
-        struct metadata_response_topic *out = &response->topics.items[i];
+        const struct metadata_request_topic *asked = &items[i];
+        struct metadata_response_topic *out;
         bool is_by_id = is_asked_by_id(asked);
-        const struct image_topic *topic = request_topic(
-            request, asked->name, is_by_id ? &asked->topic_id : NULL, &out->error_code);
+        const struct image_topic *topic;
+        if (marks[i] == NAME_AGAIN && !is_by_id) {
+            continue; /* a topic is answered once */
+        }
+        out = &response->topics.items[response->topics.count++];
+        topic = request_topic(request, asked->name, is_by_id ? &asked->topic_id : NULL,
+                              &out->error_code);
         if (topic != NULL) {
             rc = fill_topic(request, topic, out);
             continue;
         }
-        /* Before version 12 a name cannot be null in the answer. */
-        out->name = is_by_id && request->head.api_version < 12 ? wire_text("") : asked->name;
+        out->name = is_by_id ? wire_text(NULL) : asked->name;
         out->topic_id = asked->topic_id;
         if (out->error_code != KAFKA_TOPIC_AUTHORIZATION_FAILED) {
             out->error_code = missing_error(metadata, asked, is_by_id);
@@ -150,6 +161,42 @@ static bool wants_all(const struct request *request)
     const struct metadata_request *body = request->body;
 
     return request->head.api_version == 0 ? body->topics.count == 0 : body->topics.count < 0;
+}
+
+/* Versions 10 and 11 have a place for ids, but no broker answers by them. */
+static bool has_early_ids(const struct request *request)
+{
+    const struct metadata_request *body = request->body;
+
+    for (int32_t i = 0; request->head.api_version < 12 && i < body->topics.count; i++) {
+        if (body->topics.items[i].name.size < 0 || is_asked_by_id(&body->topics.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void refuse_early_ids(struct request *request)
+{
+    const struct metadata_request *body = request->body;
+    struct metadata_response response;
+
+    metadata_response_init(&response);
+    response.cluster_id = wire_text(NULL);
+    if (metadata_response_topic_array_make(&request->arena, &response.topics, body->topics.count) !=
+        0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        struct metadata_response_topic *out = &response.topics.items[i];
+        out->error_code = KAFKA_INVALID_REQUEST;
+        out->name =
+            body->topics.items[i].name.size < 0 ? wire_text("") : body->topics.items[i].name;
+        out->topic_id = body->topics.items[i].topic_id;
+    }
+    request_count_error(request, KAFKA_INVALID_REQUEST);
+    request_respond(request, &response);
 }
 
 static void metadata_respond(struct metadata *metadata)
@@ -242,6 +289,10 @@ void api_metadata(struct request *request)
 {
     struct metadata *metadata = request_alloc(request, sizeof *metadata);
 
+    if (has_early_ids(request)) {
+        refuse_early_ids(request);
+        return;
+    }
     if (metadata == NULL) {
         request_fail(request, MR_ENOMEM);
         return;

@@ -13,7 +13,8 @@ enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
 
 static const char *check_key(int8_t key_type, struct wire_string key, int16_t *ret_error)
 {
-    if (key_type == KEY_GROUP && key.size > 0) {
+    /* The empty name is a group, too: clients without one commit under it (KIP-289). */
+    if (key_type == KEY_GROUP && key.size >= 0) {
         *ret_error = KAFKA_NONE;
         return NULL;
     }
@@ -21,7 +22,7 @@ static const char *check_key(int8_t key_type, struct wire_string key, int16_t *r
     *ret_error = key_type == KEY_GROUP         ? KAFKA_INVALID_GROUP_ID
                  : key_type == KEY_TRANSACTION ? KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
                                                : KAFKA_INVALID_REQUEST;
-    return key_type == KEY_GROUP         ? "the group id is empty"
+    return key_type == KEY_GROUP         ? "the group id is null"
            : key_type == KEY_TRANSACTION ? "transactions are not supported yet"
                                          : "this kind of coordinator is not supported";
 }
@@ -129,15 +130,20 @@ static void on_committed(struct offsets_commit *inner)
 }
 
 /* A group has no members yet, so that whoever says it is one is not. */
-static int16_t check_member(const struct offset_commit_request *body)
+/* Without a generation anybody may commit while the group has no members, whatever it calls itself;
+ * a generation is one of members, of which there are none. */
+static int16_t check_member(const struct request *request, const struct offset_commit_request *body)
 {
-    if (body->group_id.size <= 0 || body->group_id.size > GROUP_ID_SIZE_MAX) {
+    if (body->group_id.size < 0 || body->group_id.size > GROUP_ID_SIZE_MAX) {
         return KAFKA_INVALID_GROUP_ID;
     }
-    if (body->generation_id_or_member_epoch >= 0 || body->member_id.size > 0) {
+    if (body->generation_id_or_member_epoch < 0) {
+        return KAFKA_NONE;
+    }
+    if (group_offsets_has_group(request->broker->offsets, body->group_id)) {
         return KAFKA_UNKNOWN_MEMBER_ID;
     }
-    return KAFKA_NONE;
+    return request->head.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
 }
 
 static void take_partition(struct commit *commit, const struct image_topic *topic,
@@ -216,7 +222,7 @@ void api_offset_commit(struct request *request)
     const struct offset_commit_request *body = request->body;
     struct commit *commit = commit_new(request);
     int16_t error = request_may(request, OPERATION_READ, RESOURCE_GROUP, body->group_id)
-                        ? check_member(body)
+                        ? check_member(request, body)
                         : KAFKA_GROUP_AUTHORIZATION_FAILED;
     int rc = commit == NULL ? MR_ENOMEM : 0;
 

@@ -41,6 +41,10 @@ void api_init_producer_id(struct request *request)
         respond_producer_id(request, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
         return;
     }
+    if ((body->producer_id == -1) != (body->producer_epoch == -1)) {
+        respond_producer_id(request, KAFKA_INVALID_REQUEST, -1);
+        return;
+    }
     if (body->transactional_id.size >= 0) {
         respond_producer_id(request, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
         return;
@@ -133,10 +137,11 @@ static int describe_partition(struct request *request, const struct image_topic 
     const struct partition *partition;
 
     out->error_code = topic_error;
-    if (topic == NULL) {
-        return 0;
+    partition =
+        topic == NULL ? NULL : request_partition(topic, out->partition_index, &out->error_code);
+    if (out->error_code != KAFKA_NONE) {
+        out->error_message = wire_text(kafka_error_name(out->error_code));
     }
-    partition = request_partition(topic, out->partition_index, &out->error_code);
     if (partition == NULL || partition->log == NULL) {
         return 0;
     }
@@ -161,6 +166,11 @@ void api_describe_producers(struct request *request)
         const struct image_topic *topic = request_topic_for(
             request, body->producer_ids.count > 0 ? OPERATION_WRITE : OPERATION_READ, in->name,
             NULL, &error);
+        if (topic == NULL && error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
+            topic_name_check(in->name.data, in->name.size > 0 ? (size_t)in->name.size : 0) !=
+                NULL) {
+            error = KAFKA_INVALID_TOPIC_EXCEPTION;
+        }
         out->name = in->name;
         rc = describe_producers_response_partition_array_make(&request->arena, &out->partitions,
                                                               in->partition_indexes.count);

@@ -164,16 +164,6 @@ static struct wire_string reason_of(const struct meta_change *change)
 
 /* ---- create ---- */
 
-static int32_t name_count(const struct create_topics_request *body, struct wire_string name)
-{
-    int32_t count = 0;
-
-    for (int32_t i = 0; i < body->topics.count; i++) {
-        count += wire_string_equal(body->topics.items[i].name, name) ? 1 : 0;
-    }
-    return count;
-}
-
 /* With one node there is one possible assignment of each partition; they must number 0, 1, 2, ...
  */
 static void take_assignments(const struct broker *broker,
@@ -216,6 +206,9 @@ static int take_settings(struct request *request, const struct create_topics_req
     }
     for (int32_t i = 0; i < in->configs.count; i++) {
         settings[i] = (struct meta_setting){in->configs.items[i].name, in->configs.items[i].value};
+        if (settings[i].value.size < 0 && change->error == KAFKA_NONE) {
+            refuse(change, KAFKA_INVALID_CONFIG, "a null value is given");
+        }
     }
     change->settings = settings;
     change->setting_count = (size_t)in->configs.count;
@@ -223,7 +216,7 @@ static int take_settings(struct request *request, const struct create_topics_req
 }
 
 static int make_create(struct request *request, const struct create_topics_request_topic *in,
-                       struct meta_change *change)
+                       bool is_repeated, struct meta_change *change)
 {
     const struct create_topics_request *body = request->body;
 
@@ -238,7 +231,7 @@ static int make_create(struct request *request, const struct create_topics_reque
     if (!request_may(request, OPERATION_CREATE, RESOURCE_CLUSTER, wire_text(NULL)) &&
         !request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, in->name)) {
         refuse(change, KAFKA_TOPIC_AUTHORIZATION_FAILED, "not authorized to create this topic");
-    } else if (name_count(body, in->name) > 1) {
+    } else if (is_repeated) {
         refuse(change, KAFKA_INVALID_REQUEST, "the topic is named twice in the request");
     } else if (in->assignments.count > 0) {
         take_assignments(request->broker, in, change);
@@ -248,10 +241,10 @@ static int make_create(struct request *request, const struct create_topics_reque
 
 static const struct meta_setting *setting_of(const struct meta_change *change, int config)
 {
-    for (size_t i = 0; i < change->setting_count; i++) {
-        if (wire_string_is(change->settings[i].name, topic_configs[config].name) &&
-            change->settings[i].value.size >= 0) {
-            return &change->settings[i];
+    /* Of one that is given twice, the last holds. */
+    for (size_t i = change->setting_count; i > 0; i--) {
+        if (wire_string_is(change->settings[i - 1].name, topic_configs[config].name)) {
+            return &change->settings[i - 1];
         }
     }
     return NULL;
@@ -280,13 +273,13 @@ static void finish_create(struct topic_changes *changes)
     struct create_topics_response *response = &changes->answer.create;
     int rc = 0;
 
+    response->topics.count = changes->count;
     for (int32_t i = 0; rc == 0 && i < changes->count; i++) {
         const struct meta_change *change = &changes->changes[i];
         struct create_topics_response_topic *out = &response->topics.items[i];
         out->name = change->name;
         out->error_code = change->error;
         out->error_message = reason_of(change);
-        out->configs.count = -1;
         if (change->error == KAFKA_NONE) {
             out->topic_id = change->id;
             out->num_partitions = change->partition_count;
@@ -305,6 +298,8 @@ void api_create_topics(struct request *request)
 {
     const struct create_topics_request *body = request->body;
     struct topic_changes *changes = changes_new(request, body->topics.count, finish_create);
+    const struct create_topics_request_topic *items = body->topics.items;
+    const uint8_t *marks = NULL;
     int rc = changes == NULL ? MR_ENOMEM : 0;
 
     if (rc == 0) {
@@ -312,8 +307,15 @@ void api_create_topics(struct request *request)
         rc = create_topics_response_topic_array_make(
             &request->arena, &changes->answer.create.topics, body->topics.count);
     }
+    if (rc == 0) {
+        changes->count = 0;
+        rc = names_mark(request, &items->name, sizeof *items, body->topics.count, &marks);
+    }
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
-        rc = make_create(request, &body->topics.items[i], &changes->changes[i]);
+        if (marks[i] != NAME_AGAIN) {
+            rc = make_create(request, &items[i], marks[i] == NAME_FIRST,
+                             &changes->changes[changes->count++]);
+        }
     }
     if (rc != 0) {
         request_fail(request, rc);
@@ -328,6 +330,7 @@ static void finish_delete(struct topic_changes *changes)
 {
     struct delete_topics_response *response = &changes->answer.remove;
 
+    response->responses.count = changes->count;
     for (int32_t i = 0; i < changes->count; i++) {
         const struct meta_change *change = &changes->changes[i];
         struct delete_topics_response_topic *out = &response->responses.items[i];
@@ -344,6 +347,10 @@ static void make_delete(struct request *request, struct wire_string name, const 
                         struct meta_change *change)
 {
     *change = (struct meta_change){.kind = META_DELETE_TOPIC, .name = name};
+    if (name.size < 0 && (id == NULL || mr_uuid_is_zero(id))) {
+        refuse(change, KAFKA_INVALID_REQUEST, "neither a name nor an id is given");
+        return;
+    }
     if (id != NULL && !mr_uuid_is_zero(id)) {
         const struct image_topic *topic = image_find_id(meta_image(request->broker->meta), id);
         change->id = *id;
@@ -360,6 +367,42 @@ static void make_delete(struct request *request, struct wire_string name, const 
             change->name = name; /* the id does not tell the name */
         }
     }
+}
+
+/* A topic that is named twice, be it by name and by id, is not deleted: the answer has it once. */
+static int refuse_repeated(struct topic_changes *changes)
+{
+    struct request *request = changes->request;
+    int32_t count = changes->count;
+    struct wire_string *keys = request_alloc(request, ((size_t)count + 1) * sizeof *keys);
+    const uint8_t *marks = NULL;
+
+    if (keys == NULL) {
+        return MR_ENOMEM;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const struct meta_change *change = &changes->changes[i];
+        keys[i] =
+            change->name.size < 0 && !mr_uuid_is_zero(&change->id)
+                ? (struct wire_string){(const char *)change->id.bytes, sizeof change->id.bytes}
+                : change->name;
+    }
+    if (names_mark(request, keys, sizeof *keys, count, &marks) != 0) {
+        return MR_ENOMEM;
+    }
+    changes->count = 0;
+    for (int32_t i = 0; i < count; i++) {
+        struct meta_change *change = &changes->changes[changes->count];
+        if (marks[i] == NAME_AGAIN) {
+            continue;
+        }
+        *change = changes->changes[i];
+        if (marks[i] == NAME_FIRST) {
+            refuse(change, KAFKA_INVALID_REQUEST, "the topic is named twice in the request");
+        }
+        changes->count += 1;
+    }
+    return 0;
 }
 
 void api_delete_topics(struct request *request)
@@ -383,6 +426,10 @@ void api_delete_topics(struct request *request)
             make_delete(request, body->topic_names.items[i], NULL, &changes->changes[i]);
         }
     }
+    if (refuse_repeated(changes) != 0) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
     changes_submit(changes);
 }
 
@@ -392,6 +439,7 @@ static void finish_grow(struct topic_changes *changes)
 {
     struct create_partitions_response *response = &changes->answer.grow;
 
+    response->results.count = changes->count;
     for (int32_t i = 0; i < changes->count; i++) {
         struct create_partitions_response_result *out = &response->results.items[i];
         out->name = changes->changes[i].name;
@@ -428,24 +476,34 @@ static void check_grow_assignments(const struct request *request,
 void api_create_partitions(struct request *request)
 {
     const struct create_partitions_request *body = request->body;
+    const struct create_partitions_request_topic *items = body->topics.items;
     struct topic_changes *changes = changes_new(request, body->topics.count, finish_grow);
+    const uint8_t *marks = NULL;
 
     if (changes == NULL ||
         (create_partitions_response_init(&changes->answer.grow),
          create_partitions_response_result_array_make(
-             &request->arena, &changes->answer.grow.results, body->topics.count)) != 0) {
+             &request->arena, &changes->answer.grow.results, body->topics.count)) != 0 ||
+        names_mark(request, &items->name, sizeof *items, body->topics.count, &marks) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     }
+    changes->count = 0;
     for (int32_t i = 0; i < body->topics.count; i++) {
-        const struct create_partitions_request_topic *in = &body->topics.items[i];
-        struct meta_change *change = &changes->changes[i];
+        const struct create_partitions_request_topic *in = &items[i];
+        struct meta_change *change = &changes->changes[changes->count];
+        if (marks[i] == NAME_AGAIN) {
+            continue;
+        }
+        changes->count += 1;
         *change = (struct meta_change){.kind = META_ADD_PARTITIONS,
                                        .name = in->name,
                                        .partition_count = in->count,
                                        .validate_only = body->validate_only};
         if (!request_may(request, OPERATION_ALTER, RESOURCE_TOPIC, in->name)) {
             refuse(change, KAFKA_TOPIC_AUTHORIZATION_FAILED, "not authorized to alter this topic");
+        } else if (marks[i] == NAME_FIRST) {
+            refuse(change, KAFKA_INVALID_REQUEST, "the topic is named twice in the request");
         } else {
             check_grow_assignments(request, in, change);
         }
@@ -468,6 +526,9 @@ static int16_t delete_records(const struct image_topic *topic,
     }
     if (topic->is_local || topic_name_is_reserved(topic->name, strlen(topic->name))) {
         return KAFKA_POLICY_VIOLATION; /* the node itself decides what goes */
+    }
+    if (!topic_settings_has_word(&topic->settings, TOPIC_CLEANUP_POLICY, "delete")) {
+        return KAFKA_POLICY_VIOLATION; /* a compacted topic has nothing but its latest values */
     }
     rc = partition_delete_before(partition, in->offset, NULL);
     out->low_watermark = rc == 0 ? partition_start_offset(partition) : -1;

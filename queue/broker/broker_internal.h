@@ -258,11 +258,20 @@ struct image_topic *request_topic_for(const struct request *request, enum operat
                                       int16_t *ret_error);
 struct partition *request_partition(const struct image_topic *topic, int32_t index,
                                     int16_t *ret_error);
-/* CurrentLeaderEpoch: older 74, newer 75, -1 is not checked. */
+/* CurrentLeaderEpoch: older 74, newer 75; -1 alone is not checked. */
 int16_t request_check_epoch(const struct partition *partition, int32_t current_leader_epoch);
 /* What clients of this connection's listener are told to connect to. */
 void request_advertised(const struct request *request, struct wire_string *ret_host,
                         int32_t *ret_port);
+
+/* ---- names.c ---- */
+
+enum name_mark { NAME_ONCE, NAME_FIRST, NAME_AGAIN }; /* first and again: of more than one */
+
+/* Marks `count` names, which are the struct wire_string at `first` and each `stride` bytes further.
+ * The marks live in the request's arena. 0 or MR_ENOMEM. */
+int names_mark(struct request *request, const void *first, size_t stride, int32_t count,
+               const uint8_t **ret_marks);
 
 /* ---- the handlers ---- */
 

@@ -142,8 +142,8 @@ int dispatch(struct request *request)
              ? MR_ENOMEM
              : wire_decode(message, request->head.api_version, request->head.body,
                            request->head.body_size_bytes, &request->arena, request->body);
-    /* Bytes behind a whole message are left alone, as Kafka does: librdkafka 2.8 sends three of them
-     * with a Metadata request for all topics. */
+    /* Bytes behind a whole message are left alone, as Kafka does: librdkafka 2.8 sends three of
+     * them with a Metadata request for all topics. */
     if (rc != 0 && rc != MR_EPROTOCOL) {
         return refuse(request, "body cannot be decoded", rc);
     }
@@ -240,7 +240,7 @@ struct partition *request_partition(const struct image_topic *topic, int32_t ind
 
 int16_t request_check_epoch(const struct partition *partition, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch < 0 || current_leader_epoch == partition->leader_epoch) {
+    if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) {
         return KAFKA_NONE;
     }
     return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH

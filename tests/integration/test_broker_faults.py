@@ -163,9 +163,8 @@ def test_no_answer_to_acks_0_and_a_refusal_closes(broker):
 
 def test_half_read_frames_do_not_wait_for_each_others_memory(broker):
     """More bytes of started requests than the memory limit: all are finished in the end."""
+    data = frame(PRODUCE, 3, 1, produce_body(record_batch(b"y" * 900000)))
     peers = [socket.create_connection(("127.0.0.1", broker.port), timeout=20) for _ in range(8)]
-    batch = record_batch(b"y" * 900000)
-    data = frame(PRODUCE, 3, 1, produce_body(batch))
     for peer in peers:
         peer.sendall(data[:300000])
     for peer in peers:
