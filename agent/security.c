@@ -115,7 +115,8 @@ void security_put_listener(const struct security *security, size_t place,
     } mechanisms[] = {{"PLAIN", QUEUE_SASL_PLAIN},
                       {"SCRAM-SHA-256", QUEUE_SASL_SCRAM_SHA_256},
                       {"SCRAM-SHA-512", QUEUE_SASL_SCRAM_SHA_512},
-                      {"OAUTHBEARER", QUEUE_SASL_OAUTHBEARER}};
+                      {"OAUTHBEARER", QUEUE_SASL_OAUTHBEARER},
+                      {"CLUSTER-KEY", QUEUE_SASL_CLUSTER_KEY}};
     const struct config_listen *listen = listen_at(security->config, place);
 
     mr_assert(place < security->count);
@@ -171,5 +172,8 @@ struct queue_security security_rights(const struct security *security)
         .principal_rules = authorization->principals.items,
         .principal_rule_count = authorization->principals.count,
         .oauth = oauth_of(&config->authentication.oauth),
+        .cluster_key = config->node.cluster_key,
+        .nodes = authorization->nodes.items,
+        .node_count = authorization->nodes.count,
     };
 }

@@ -239,6 +239,7 @@ static_assert((int)QUEUE_SASL_PLAIN == (int)SASL_PLAIN, "the same bits");
 static_assert((int)QUEUE_SASL_SCRAM_SHA_256 == (int)SASL_SCRAM_SHA_256, "the same bits");
 static_assert((int)QUEUE_SASL_SCRAM_SHA_512 == (int)SASL_SCRAM_SHA_512, "the same bits");
 static_assert((int)QUEUE_SASL_OAUTHBEARER == (int)SASL_OAUTHBEARER, "the same bits");
+static_assert((int)QUEUE_SASL_CLUSTER_KEY == (int)SASL_CLUSTER_KEY, "the same bits");
 
 static struct broker_oauth oauth_of(const struct queue_oauth *oauth)
 {
@@ -288,7 +289,10 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
                      .super_user_count = config->security.super_user_count,
                      .principal_rules = config->security.principal_rules,
                      .principal_rule_count = config->security.principal_rule_count,
-                     .oauth = oauth_of(&config->security.oauth)},
+                     .oauth = oauth_of(&config->security.oauth),
+                     .cluster_key = config->security.cluster_key,
+                     .nodes = config->security.nodes,
+                     .node_count = config->security.node_count},
     };
     int rc;
 

@@ -41,7 +41,8 @@ enum queue_sasl {
     QUEUE_SASL_PLAIN = 1,
     QUEUE_SASL_SCRAM_SHA_256 = 2,
     QUEUE_SASL_SCRAM_SHA_512 = 4,
-    QUEUE_SASL_OAUTHBEARER = 8
+    QUEUE_SASL_OAUTHBEARER = 8,
+    QUEUE_SASL_CLUSTER_KEY = 16 /* for nodes: needs cluster_key */
 };
 
 /* How tokens of OAUTHBEARER are checked. */
@@ -68,6 +69,9 @@ struct queue_security {
     const char *const *principal_rules; /* from certificates to names, as Kafka writes them */
     size_t principal_rule_count;
     struct queue_oauth oauth;
+    const char *cluster_key;  /* what all nodes know; NULL: no node is known by it */
+    const char *const *nodes; /* principals that are nodes; * stands for anything */
+    size_t node_count;
 };
 
 struct queue_listener_spec {

@@ -49,10 +49,11 @@ static const char *check_prefix(const void *value)
 }
 
 static const char *const mechanism_words[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512",
-                                              "OAUTHBEARER", NULL};
+                                              "OAUTHBEARER", "CLUSTER-KEY", NULL};
 
 static_assert(CLIENT_SASL_PLAIN == 1 && CLIENT_SASL_SCRAM_SHA_256 == 2 &&
-                  CLIENT_SASL_SCRAM_SHA_512 == 3 && CLIENT_SASL_OAUTHBEARER == 4,
+                  CLIENT_SASL_SCRAM_SHA_512 == 3 && CLIENT_SASL_OAUTHBEARER == 4 &&
+                  CLIENT_SASL_CLUSTER_KEY == 5,
               "a word's place is one less");
 
 static const struct mr_option tls_options[] = {
@@ -84,7 +85,9 @@ static const struct mr_option oauth_options[] = {
 
 static const struct mr_option sasl_options[] = {
     {"mechanism", MR_OPT_ENUM, offsetof(struct peer_sasl, mechanism), .words = mechanism_words,
-     .fallback = "SCRAM-SHA-512", .help = "How to show who this node is. PLAIN and OAUTHBEARER need TLS."},
+     .fallback = "SCRAM-SHA-512",
+     .help = "How to show who this node is. PLAIN and OAUTHBEARER need TLS, and so does CLUSTER-KEY "
+             "(node.cluster_key) unless the hubs are on this host."},
     {"user", MR_OPT_STRING, offsetof(struct peer_sasl, user), .example = "edge-7",
      .help = "Unless written nothing is shown."},
     {"password", MR_OPT_SECRET, offsetof(struct peer_sasl, password),
@@ -180,14 +183,49 @@ static int check_oauth(const struct peer_sasl *sasl, struct mr_error *error)
                : mr_fail_text(error, MR_ECONFIG, "sasl.oauth.url: only https keeps the secret one");
 }
 
-static int check_sasl(const struct peer_options *options, bool is_tls, struct mr_error *error)
+static bool all_are_on_this_host(const struct mr_string_list *nodes)
 {
+    struct mr_address address;
+
+    for (size_t i = 0; i < nodes->count; i++) {
+        if (mr_address_parse(nodes->items[i], PORT, &address, NULL) != 0 ||
+            !mr_address_is_loopback(&address)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check_cluster_key(const struct peer *peer, bool is_tls, struct mr_error *error)
+{
+    const struct peer_sasl *sasl = &peer->options->sasl;
+
+    if (peer->sink.host->cluster_key == NULL) {
+        return mr_fail_text(error, MR_ECONFIG, "sasl: CLUSTER-KEY needs node.cluster_key");
+    }
+    if (sasl->user != NULL || sasl->password != NULL) {
+        return mr_fail_text(error, MR_ECONFIG,
+                            "sasl: with CLUSTER-KEY the user is this node's name, and the password "
+                            "node.cluster_key");
+    }
+    return is_tls || all_are_on_this_host(&peer->options->nodes)
+               ? 0
+               : mr_fail_text(error, MR_ECONFIG,
+                              "sasl: CLUSTER-KEY needs tls to hubs that are not on this host");
+}
+
+static int check_sasl(const struct peer *peer, bool is_tls, struct mr_error *error)
+{
+    const struct peer_options *options = peer->options;
     const struct peer_sasl *sasl = &options->sasl;
     bool is_oauth = sasl->mechanism + 1 == CLIENT_SASL_OAUTHBEARER;
 
     if (!is_oauth && (sasl->token_file != NULL || sasl->oauth.url != NULL)) {
         return mr_fail_text(error, MR_ECONFIG,
                             "sasl: token_file and oauth need 'mechanism: OAUTHBEARER'");
+    }
+    if (sasl->mechanism + 1 == CLIENT_SASL_CLUSTER_KEY) {
+        return check_cluster_key(peer, is_tls, error);
     }
     if ((sasl->user == NULL) != (sasl->password == NULL)) {
         return mr_fail_text(error, MR_ECONFIG, "sasl.user and sasl.password belong together");
@@ -213,7 +251,7 @@ static int open_tls(struct peer *peer, struct mr_error *error)
                                    .crl = tls->crl};
     int rc;
 
-    rc = check_sasl(peer->options, is_on, error);
+    rc = check_sasl(peer, is_on, error);
     if (rc != 0) {
         return rc;
     }
@@ -269,6 +307,11 @@ static int open_client(struct peer *peer, struct mr_error *error)
             config.sasl_mechanism = (enum client_sasl_mechanism)(peer->options->sasl.mechanism + 1);
             config.sasl_user = peer->options->sasl.user;
             config.sasl_password = peer->options->sasl.password;
+        }
+        if (peer->options->sasl.mechanism + 1 == CLIENT_SASL_CLUSTER_KEY) {
+            config.sasl_mechanism = CLIENT_SASL_CLUSTER_KEY;
+            config.sasl_user = host->node_name;
+            config.sasl_password = host->cluster_key;
         }
         if (peer->options->sasl.mechanism + 1 == CLIENT_SASL_OAUTHBEARER) {
             config.sasl_mechanism = CLIENT_SASL_OAUTHBEARER;

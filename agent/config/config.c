@@ -421,6 +421,9 @@ static void check_protection(struct load *load, const struct config_place *place
                            offers(listen, "PLAIN") ? "PLAIN sends the password"
                                                    : "OAUTHBEARER sends the token");
     }
+    if (offers(listen, "CLUSTER-KEY") && load->config->node.cluster_key == NULL) {
+        config_problem_add(load->problems, place, "%s: CLUSTER-KEY needs node.cluster_key", path);
+    }
     if (offers(listen, "OAUTHBEARER") && load->config->authentication.oauth.keys == NULL) {
         config_problem_add(load->problems, place,
                            "%s: OAUTHBEARER needs authentication.oauth, which says whose tokens "

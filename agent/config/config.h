@@ -31,6 +31,7 @@ struct config_node {
     const char *data;
     const char *rack;
     const char *run_directory;
+    const char *cluster_key;
     struct config_tls tls;
 };
 
@@ -74,6 +75,7 @@ struct config_authorization {
     int enforce; /* enum config_enforce */
     bool allows_without_acl;
     struct mr_string_list principals;
+    struct mr_string_list nodes;
 };
 
 struct config_disk {

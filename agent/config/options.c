@@ -96,11 +96,21 @@ static const char *check_mechanisms(const void *value)
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->items[i], "PLAIN") != 0 && strcmp(list->items[i], "SCRAM-SHA-256") != 0 &&
             strcmp(list->items[i], "SCRAM-SHA-512") != 0 &&
-            strcmp(list->items[i], "OAUTHBEARER") != 0) {
-            return "only SCRAM-SHA-512, SCRAM-SHA-256, PLAIN and OAUTHBEARER are known";
+            strcmp(list->items[i], "OAUTHBEARER") != 0 &&
+            strcmp(list->items[i], "CLUSTER-KEY") != 0) {
+            return "only SCRAM-SHA-512, SCRAM-SHA-256, PLAIN, OAUTHBEARER and CLUSTER-KEY are "
+                   "known";
         }
     }
     return NULL;
+}
+
+static const char *check_cluster_key(const void *value)
+{
+    size_t size = strlen(*(const char *const *)value);
+
+    return size >= 16 && size <= 1024 ? NULL
+                                      : "a key has 16 to 1024 characters: openssl rand -base64 32";
 }
 
 static const struct mr_option node_options[] = {
@@ -135,6 +145,15 @@ static const struct mr_option node_options[] = {
      .fallback = "/run/millrace",
      .help = "Where links to the local sockets are put, so that the command line finds this node. "
              "The sockets themselves are in the data directory."},
+    {.name = "cluster_key",
+     .type = MR_OPT_SECRET,
+     .offset = offsetof(struct config_node, cluster_key),
+     .check = check_cluster_key,
+     .example = "${file:/etc/millrace/cluster.key}",
+     .help =
+         "What all nodes of a cluster know, 16 characters or more. A node that shows that it knows "
+         "it (listen: {sasl: [CLUSTER-KEY]}, and sasl: {mechanism: CLUSTER-KEY} in its peer "
+         "sink) is let in before there are users."},
     {.name = "tls",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config_node, tls),
@@ -180,7 +199,7 @@ static const struct mr_option listen_options[] = {
      .example = "[SCRAM-SHA-512]",
      .help = "Clients must show who they are by one of these: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN, "
              "OAUTHBEARER. Users are made with 'millrace users create'; tokens need "
-             "authentication.oauth."},
+             "authentication.oauth. CLUSTER-KEY is for other nodes and needs node.cluster_key."},
     {.name = "sasl_session",
      .type = MR_OPT_DURATION,
      .offset = offsetof(struct config_listen, sasl_session_ms),
@@ -281,6 +300,14 @@ static const struct mr_option authorization_options[] = {
      .example = "['RULE:^CN=([^,]+).*$/$1/L', DEFAULT]",
      .help = "How the subject of a certificate becomes a name, as Kafka's "
              "ssl.principal.mapping.rules. DEFAULT, the whole subject, unless written."},
+    {.name = "nodes",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_authorization, nodes),
+     .example = "['CN=edge-*,O=example']",
+     .help =
+         "Users that are other nodes; * stands for any text. They may forward: write, create and "
+         "describe all topics but internal ones, without a binding. Nodes that know "
+         "node.cluster_key may in any case."},
     {0}};
 
 static const struct mr_option disk_options[] = {

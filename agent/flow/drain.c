@@ -273,6 +273,7 @@ static int open_sink(struct drain *drain, struct mr_error *error)
                                      .node_name = config->node_name,
                                      .node_uuid = config->node_uuid,
                                      .is_node_cloned = config->is_node_cloned,
+                                     .cluster_key = config->cluster_key,
                                      .cluster_id = queue_cluster_id(config->queue)};
     drain->sink = mr_calloc(1, config->type->size_bytes);
     if (drain->sink == NULL) {

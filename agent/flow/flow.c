@@ -125,6 +125,7 @@ static int open_drain(struct flow *flow, const struct config_sink *sink, struct 
         .workers = flow->env.workers,
         .metrics = flow->env.metrics,
         .node_name = flow->env.config->node.name,
+        .cluster_key = flow->env.config->node.cluster_key,
         .node_uuid = flow->env.lineage_uuid,
         .is_node_cloned = flow->env.is_node_cloned,
     };

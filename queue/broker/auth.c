@@ -8,6 +8,8 @@
 #include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/random.h"
+#include "base/net/scram.h"
 #include "base/net/tls.h"
 #include "queue/broker/broker_internal.h"
 #include "queue/broker/oauth.h"
@@ -51,6 +53,10 @@ struct auth {
     size_t super_user_count;
     struct principal_rules *rules;
     struct oauth *oauth; /* NULL: no tokens are taken */
+    bool has_node_credential;
+    struct mr_scram_credential node_credential;
+    char **nodes; /* patterns of principals */
+    size_t node_count;
     struct failures by_address[FAILURE_SLOTS];
     struct failures by_user[FAILURE_SLOTS];
     struct mr_metric_set *failure_counts[AUTH_FAILURE_COUNT];
@@ -59,15 +65,22 @@ struct auth {
     int64_t lines_left_out;
 };
 
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mr_free(names[i]);
+    }
+    mr_free(names);
+}
+
 void auth_free(struct auth *auth)
 {
     if (auth == NULL) {
         return;
     }
-    for (size_t i = 0; i < auth->super_user_count; i++) {
-        mr_free(auth->super_users[i]);
-    }
-    mr_free(auth->super_users);
+    free_names(auth->super_users, auth->super_user_count);
+    free_names(auth->nodes, auth->node_count);
+    mr_scram_wipe(&auth->node_credential, sizeof auth->node_credential);
     principal_rules_free(auth->rules);
     oauth_free(auth->oauth);
     for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
@@ -76,22 +89,51 @@ void auth_free(struct auth *auth)
     mr_free(auth);
 }
 
-static int copy_super_users(struct auth *auth, const struct broker_security *security)
+/* Names without a type are users'. */
+static int copy_names(const char *const *names, size_t count, char ***ret_copies, size_t *ret_count)
 {
-    auth->super_users = mr_calloc(security->super_user_count + 1, sizeof *auth->super_users);
-    if (auth->super_users == NULL) {
+    char **copies = mr_calloc(count + 1, sizeof *copies);
+
+    *ret_copies = copies;
+    if (copies == NULL) {
         return MR_ENOMEM;
     }
-    for (size_t i = 0; i < security->super_user_count; i++) {
-        const char *text = security->super_users[i];
-        auth->super_users[i] =
-            strncmp(text, "User:", 5) == 0 ? mr_strdup(text) : mr_asprintf("User:%s", text);
-        if (auth->super_users[i] == NULL) {
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = strncmp(names[i], "User:", 5) == 0 ? mr_strdup(names[i])
+                                                       : mr_asprintf("User:%s", names[i]);
+        if (copies[i] == NULL) {
             return MR_ENOMEM;
         }
-        auth->super_user_count = i + 1;
+        *ret_count = i + 1;
     }
     return 0;
+}
+
+/* Some milliseconds of work, once: the salt is this process's own. */
+static int make_node_credential(struct auth *auth, const struct broker_config *config)
+{
+    const char *key = config->security.cluster_key;
+    uint8_t salt[MR_SCRAM_SALT_SIZE];
+
+    if (key == NULL) {
+        return 0;
+    }
+    config->random->fill(config->random, salt, sizeof salt);
+    auth->has_node_credential = true;
+    return mr_scram_derive(MR_SCRAM_SHA_512, key, strlen(key), salt, sizeof salt,
+                           MR_SCRAM_ITERATIONS_DEFAULT, &auth->node_credential);
+}
+
+static int take_words(struct auth *auth, const struct broker_config *config)
+{
+    const struct broker_security *security = &config->security;
+    int rc = copy_names(security->super_users, security->super_user_count, &auth->super_users,
+                        &auth->super_user_count);
+
+    if (rc == 0) {
+        rc = copy_names(security->nodes, security->node_count, &auth->nodes, &auth->node_count);
+    }
+    return rc == 0 ? make_node_credential(auth, config) : rc;
 }
 
 int auth_new(const struct broker_config *config, struct auth **ret_auth, struct mr_error *error)
@@ -111,7 +153,7 @@ int auth_new(const struct broker_config *config, struct auth **ret_auth, struct 
         auth->failure_counts[i] =
             mr_metric_set_new(config->metrics, failure_metrics, 1, &failure_words[i], 1);
     }
-    rc = copy_super_users(auth, security);
+    rc = take_words(auth, config);
     if (rc != 0) {
         (void)mr_fail(error, rc, "broker");
     } else {
@@ -131,9 +173,55 @@ int auth_new(const struct broker_config *config, struct auth **ret_auth, struct 
 
 /* ---- who ---- */
 
+/* Whether the text is the pattern's, in which * stands for any text, also none. */
+static bool matches(const char *pattern, const char *text)
+{
+    const char *star = NULL; /* the last one, which may grow */
+    const char *grown = NULL;
+
+    while (*text != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            grown = text;
+        } else if (*pattern == *text) {
+            pattern += 1;
+            text += 1;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            text = ++grown;
+        } else {
+            return false;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
+static bool is_named_node(const struct auth *auth, const char *principal)
+{
+    for (size_t i = 0; i < auth->node_count; i++) {
+        if (matches(auth->nodes[i], principal)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void auth_set_principal(struct connection *connection, const char *name)
 {
     (void)snprintf(connection->principal, sizeof connection->principal, "User:%s", name);
+    connection->is_node = strcmp(name, "ANONYMOUS") != 0 &&
+                          is_named_node(connection->broker->auth, connection->principal);
+}
+
+void auth_set_node(struct connection *connection, const char *name)
+{
+    (void)snprintf(connection->principal, sizeof connection->principal, "Node:%s", name);
+    connection->is_node = true;
+}
+
+const struct mr_scram_credential *auth_node_credential(const struct auth *auth)
+{
+    return auth->has_node_credential ? &auth->node_credential : NULL;
 }
 
 /* "10.0.0.1:5123" without its port, "[::1]:5123" without brackets. */
@@ -210,12 +298,26 @@ static bool is_super(const struct auth *auth, const struct connection *connectio
     return false;
 }
 
+static bool is_internal(struct wire_string name)
+{
+    return name.size >= 2 && name.data[0] == '_' && name.data[1] == '_';
+}
+
+/* What forwarding to this node takes: on all topics but internal ones, without any binding. */
+static bool is_nodes_own(const struct connection *connection, enum acl_operation operation,
+                         enum acl_resource resource)
+{
+    return connection->is_node && resource == ACL_TOPIC &&
+           (operation == ACL_WRITE || operation == ACL_CREATE || operation == ACL_DESCRIBE);
+}
+
 bool auth_may(const struct auth *auth, const struct connection *connection,
               enum acl_operation operation, enum acl_resource resource, struct wire_string name)
 {
     enum acl_decision decision;
 
-    if (is_super(auth, connection)) {
+    if (is_super(auth, connection) ||
+        (is_nodes_own(connection, operation, resource) && !is_internal(name))) {
         return true;
     }
     decision = acl_decide(&meta_image(auth->meta)->acls, connection->principal, connection->host,
@@ -227,6 +329,7 @@ bool auth_may_somewhere(const struct auth *auth, const struct connection *connec
                         enum acl_operation operation, enum acl_resource resource)
 {
     return is_super(auth, connection) || auth->allows_without_acl ||
+           is_nodes_own(connection, operation, resource) ||
            acl_allows_somewhere(&meta_image(auth->meta)->acls, connection->principal,
                                 connection->host, operation, resource);
 }

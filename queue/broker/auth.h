@@ -11,6 +11,7 @@
 
 struct auth;
 struct connection;
+struct mr_scram_credential;
 struct oauth;
 struct request;
 
@@ -25,6 +26,10 @@ void auth_free(struct auth *auth); /* NULL is fine */
 int auth_meet(struct auth *auth, struct connection *connection);
 /* "User:<name>" from now on. */
 void auth_set_principal(struct connection *connection, const char *name);
+/* "Node:<name>": it has shown that it knows the cluster's key. */
+void auth_set_node(struct connection *connection, const char *name);
+/* What the cluster's key is checked against; NULL without one. */
+const struct mr_scram_credential *auth_node_credential(const struct auth *auth);
 
 bool auth_may(const struct auth *auth, const struct connection *connection,
               enum acl_operation operation, enum acl_resource resource, struct wire_string name);

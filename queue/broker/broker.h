@@ -44,6 +44,9 @@ struct broker_security {
     const char *const *principal_rules; /* for certificates (principal.h) */
     size_t principal_rule_count;
     struct broker_oauth oauth;
+    const char *cluster_key;  /* what all nodes know; NULL: no node is known by it */
+    const char *const *nodes; /* principals that are nodes; * stands for anything */
+    size_t node_count;
 };
 
 struct broker_listener_config {

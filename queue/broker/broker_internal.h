@@ -120,6 +120,7 @@ struct connection {
     struct sasl *sasl;              /* NULL: nobody asks */
     struct connection_quota *quota; /* quota.c's; NULL: nothing was counted yet */
     bool is_control;
+    bool is_node; /* another node, by the cluster's key or by its name (authorization.nodes) */
     bool is_closed;
     bool is_ended;  /* the client has said all; answer what is left, then close */
     bool is_paused; /* reading is */

@@ -52,6 +52,7 @@ static const struct {
     {SASL_SCRAM_SHA_256, "SCRAM-SHA-256"},
     {SASL_SCRAM_SHA_512, "SCRAM-SHA-512"},
     {SASL_OAUTHBEARER, "OAUTHBEARER"},
+    {SASL_CLUSTER_KEY, "CLUSTER-KEY"},
 };
 
 enum { MECHANISM_COUNT = sizeof mechanism_names / sizeof mechanism_names[0] };
@@ -349,7 +350,11 @@ void sasl_succeed(struct request *request, const char *user, int64_t lifetime_ms
     char before[PRINCIPAL_SIZE];
 
     memcpy(before, connection->principal, sizeof before);
-    auth_set_principal(connection, user);
+    if (sasl->mechanism == SASL_CLUSTER_KEY) {
+        auth_set_node(connection, user);
+    } else {
+        auth_set_principal(connection, user);
+    }
     if (sasl->is_again && strcmp(before, connection->principal) != 0) {
         memcpy(connection->principal, before, sizeof before);
         sasl_fail(
@@ -472,12 +477,30 @@ static void take_plain(struct request *request, const uint8_t *token, size_t siz
 
 /* ---- SCRAM ---- */
 
+/* False: it cannot be anybody's name. */
+static bool find_credential(struct request *request, struct mr_scram_credential *ret_credential)
+{
+    struct broker *broker = request->broker;
+    struct sasl *sasl = request->connection->sasl;
+    const char *user = sasl->scram->user;
+
+    if (sasl->mechanism == SASL_CLUSTER_KEY) {
+        *ret_credential = *auth_node_credential(broker->auth);
+        sasl->is_real = true;
+        return user[strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "._-")] == '\0';
+    }
+    sasl->is_real =
+        users_challenge(&meta_image(broker->meta)->users, user, sasl->scram->user_size,
+                        sasl->mechanism == SASL_SCRAM_SHA_512 ? MR_SCRAM_SHA_512 : MR_SCRAM_SHA_256,
+                        ret_credential);
+    return true;
+}
+
 static void take_scram_first(struct request *request, const uint8_t *token, size_t size)
 {
     struct broker *broker = request->broker;
     struct sasl *sasl = request->connection->sasl;
-    enum mr_scram_mechanism mechanism =
-        sasl->mechanism == SASL_SCRAM_SHA_512 ? MR_SCRAM_SHA_512 : MR_SCRAM_SHA_256;
     struct mr_scram_credential credential;
     char nonce[MR_SCRAM_NONCE_SIZE];
     char text[2 * MR_SCRAM_MESSAGE_SIZE_MAX];
@@ -492,8 +515,10 @@ static void take_scram_first(struct request *request, const uint8_t *token, size
         sasl_fail(request, NULL, malformed("", "not a first message of SCRAM"));
         return;
     }
-    sasl->is_real = users_challenge(&meta_image(broker->meta)->users, sasl->scram->user,
-                                    sasl->scram->user_size, mechanism, &credential);
+    if (!find_credential(request, &credential)) {
+        sasl_fail(request, NULL, malformed("", "not the name of a node"));
+        return;
+    }
     mr_scram_nonce(broker->random, nonce);
     text_size = mr_scram_server_challenge(sasl->scram, &credential, nonce, text, sizeof text);
     mr_scram_wipe(&credential, sizeof credential);

@@ -19,6 +19,7 @@ enum sasl_mechanism {
     SASL_SCRAM_SHA_256 = 2,
     SASL_SCRAM_SHA_512 = 4,
     SASL_OAUTHBEARER = 8,
+    SASL_CLUSTER_KEY = 16, /* SCRAM-SHA-512 with what all nodes know, before there are users */
 };
 
 enum {

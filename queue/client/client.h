@@ -39,7 +39,8 @@ enum client_sasl_mechanism {
     CLIENT_SASL_PLAIN,
     CLIENT_SASL_SCRAM_SHA_256,
     CLIENT_SASL_SCRAM_SHA_512,
-    CLIENT_SASL_OAUTHBEARER
+    CLIENT_SASL_OAUTHBEARER,
+    CLIENT_SASL_CLUSTER_KEY /* user: the node's name, password: the cluster's key */
 };
 
 /* Where tokens for OAUTHBEARER come from: a file, which is read at each authentication, or a server

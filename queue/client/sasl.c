@@ -55,6 +55,7 @@ static const char *const mechanism_names[] = {
     [CLIENT_SASL_SCRAM_SHA_256] = "SCRAM-SHA-256",
     [CLIENT_SASL_SCRAM_SHA_512] = "SCRAM-SHA-512",
     [CLIENT_SASL_OAUTHBEARER] = "OAUTHBEARER",
+    [CLIENT_SASL_CLUSTER_KEY] = "CLUSTER-KEY",
 };
 
 static int copy_credentials(struct sasl_config *made, const struct client_config *config)
@@ -173,7 +174,7 @@ static void first_token(struct sasl_talk *talk, const struct sasl_config *config
     mr_scram_nonce(random, nonce);
     talk->token_size = mr_scram_client_begin(
         &talk->scram,
-        config->mechanism == CLIENT_SASL_SCRAM_SHA_512 ? MR_SCRAM_SHA_512 : MR_SCRAM_SHA_256,
+        config->mechanism == CLIENT_SASL_SCRAM_SHA_256 ? MR_SCRAM_SHA_256 : MR_SCRAM_SHA_512,
         config->user, nonce, talk->token, sizeof talk->token);
 }
 

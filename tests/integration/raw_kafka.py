@@ -143,7 +143,8 @@ class Scram:
         self.hash = HASHES[mechanism]
         self.password = password.encode()
         self.nonce = nonce or base64.b64encode(os.urandom(18)).decode()
-        self.bare = f"n={user},r={self.nonce}"
+        escaped = user.replace("=", "=3D").replace(",", "=2C")
+        self.bare = f"n={escaped},r={self.nonce}"
 
     def first(self):
         return f"n,,{self.bare}".encode()

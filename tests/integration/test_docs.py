@@ -36,6 +36,7 @@ def test_configurations_in_documents_are_fine(tmp_path):
     """Each YAML block that has a node is a whole configuration."""
     count = 0
     (tmp_path / "hub").write_text("secret", encoding="utf-8")  # what ${cred:hub} stands for
+    (tmp_path / "cluster").write_text("a key of 16 characters or more", encoding="utf-8")
     environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)}
     for document in DOCUMENTS:
         for block in re.findall(r"^```yaml\n(.*?)^```$", document.read_text(encoding="utf-8"), re.M | re.S):
