@@ -325,6 +325,7 @@ struct search {
     const char *directory;
     char *found; /* the newest so far */
     struct mr_disk_stat found_stat;
+    bool is_gzip; /* what was found */
 };
 
 static char *join(const char *directory, const char *name)
@@ -344,24 +345,51 @@ static bool was_read(struct file_source *fs, const struct mr_disk_stat *stat)
     return false;
 }
 
+/* The copy may be compressed by now. Head and name tell; whether it really is the copy shows when
+ * the bytes before the position are decompressed. */
+static bool is_compressed_copy(struct file_source *fs, const char *path,
+                               const struct tail *original)
+{
+    const struct identity *identity = &original->position.identity;
+    uint8_t head[HEAD_SIZE_MAX];
+    size_t size;
+    int fd;
+
+    if (!fs->options->gzip || identity->head_size == 0 || !is_related(path, original->origin) ||
+        mr_disk_open(fs->disk, path, MR_DISK_READ, &fd, NULL) != 0) {
+        return false;
+    }
+    size = gzip_head(fs, fd, head);
+    mr_disk_close(fs->disk, fd);
+    return size >= identity->head_size &&
+           identity_hash(head, identity->head_size) == identity->head_hash;
+}
+
 static int on_candidate(void *owner, const char *name)
 {
     struct search *search = owner;
     const struct position *position = &search->original->position;
     struct mr_disk_stat stat;
     char *path = join(search->directory, name);
+    bool is_plain;
 
     if (path == NULL) {
         return MR_ENOMEM;
     }
-    if (mr_disk_stat(search->fs->disk, path, &stat) == 0 && stat.is_regular &&
-        stat.size_bytes >= position->offset && !identity_is_at(&position->identity, &stat) &&
-        !was_read(search->fs, &stat) && is_credible(path, search->original) &&
-        (search->found == NULL || stat.modified_us > search->found_stat.modified_us) &&
-        find_has_content(search->fs, path, &position->identity, position->offset)) {
+    if (mr_disk_stat(search->fs->disk, path, &stat) != 0 || !stat.is_regular ||
+        identity_is_at(&position->identity, &stat) || was_read(search->fs, &stat) ||
+        !is_credible(path, search->original) ||
+        (search->found != NULL && stat.modified_us <= search->found_stat.modified_us)) {
+        mr_free(path);
+        return 0;
+    }
+    is_plain = stat.size_bytes >= position->offset &&
+               find_has_content(search->fs, path, &position->identity, position->offset);
+    if (is_plain || is_compressed_copy(search->fs, path, search->original)) {
         mr_free(search->found);
         search->found = path;
         search->found_stat = stat;
+        search->is_gzip = !is_plain;
         return 0;
     }
     mr_free(path);
@@ -394,8 +422,8 @@ static struct tail *find_copy(struct tail *original)
         struct tail *held = mr_container(link, struct tail, queue_link);
 
         if (held->model == original && held->path != NULL &&
-            find_has_content(fs, held->path, &original->position.identity,
-                             original->position.offset)) {
+            (held->is_gzip || find_has_content(fs, held->path, &original->position.identity,
+                                               original->position.offset))) {
             release(held);
             return held;
         }
@@ -418,6 +446,10 @@ static struct tail *find_copy(struct tail *original)
         }
         if (copy != NULL && tail_state(copy) == TAIL_HELD) {
             release(copy);
+        }
+        if (copy != NULL && search.is_gzip) {
+            copy->is_gzip = true;
+            copy->is_released = true;
         }
         mr_free(search.found);
     }

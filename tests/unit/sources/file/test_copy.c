@@ -271,3 +271,23 @@ TEST(file_copy, polls_where_events_are_not_to_be_had)
     CHECK_EQ(f->fake->event_count, 4);
     file_fixture_free(f);
 }
+
+/* copytruncate with compress, while nobody looked: the copy is there compressed only. */
+TEST(file_copy, reads_on_in_a_copy_that_was_compressed_while_down)
+{
+    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+
+    put("a.log", "one\ntwo\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 2);
+    fake_source_stop(f->fake);
+    append("a.log", "three\n");
+    compress_file("a.log", "a.log.1.gz");
+    put("a.log", "four\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 4);
+    file_fixture_restart(f);
+    fake_source_pass_ms(f->fake, 6000);
+    CHECK_STR(texts(f), "one|two|three|four|");
+    file_fixture_free(f);
+}
