@@ -21,6 +21,7 @@
 #include "agent/local.h"
 #include "agent/node.h"
 #include "agent/security.h"
+#include "base/core/boot.h"
 #include "base/core/clock.h"
 #include "base/core/disk.h"
 #include "base/core/logger.h"
@@ -222,6 +223,9 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .topics = topics,
         .topic_count = topic_count,
     };
+    if (mr_boot_id(agent->disk, &queue_config.boot_id) != 0) {
+        mr_warn("the boot id cannot be read: a kill is treated like a loss of power");
+    }
     rc = topics == NULL ? mr_fail(error, MR_ENOMEM, "topics")
                         : queue_open(&queue_config, &agent->queue, error);
     mr_free(listeners);

@@ -328,6 +328,7 @@ static int open_rooms(struct queue *queue, const struct queue_config *config,
         .io_workers = queue->io_workers,
         .metrics = config->metrics,
         .totals = queue->log_totals,
+        .boot_id = config->boot_id,
     };
     struct meta_config meta = {
         .env = &env,

@@ -92,6 +92,7 @@ struct queue_config {
     struct mr_random *random;
     struct mr_metrics *metrics;
     const char *data_directory; /* exists and is locked by the caller */
+    struct mr_uuid boot_id;     /* mr_boot_id; zero: every unclean end is taken for a loss of power */
     const char *node_name;
     int32_t node_id;
     const char *rack;         /* NULL: none */

@@ -2,16 +2,20 @@
  * in turn, so that a torn or damaged one leaves the other. The one with the higher generation
  * counts.
  *
- *     0  "MRCP"        12 flags 4              40 written at (ms) 8
- *     4  version 4     16 generation 8         48 segment count 4, 52 zero 4
- *     8  crc 4         24 start offset 8       56 segments, 64 bytes each: base offset, next
- * offset, (CRC-32C of      32 recovery offset 8       size, index size, max timestamp, its offset,
- *     byte 12 on)                                 first append, last append
+ *     0  "MRCP"                            24 start offset 8
+ *     4  version 4                         32 recovery offset 8
+ *     8  CRC-32C 4 of all from byte 12     40 written at (ms) 8
+ *     12 flags 4                           48 segment count 4, 52 zero 4
+ *     16 generation 8                      56 segments, 64 bytes each
  *
- * All of it can be had from the segments, except the start offset after DeleteRecords and the times
- * of append (then the time of the file's last change serves). An older checkpoint is as true as a
- * newer one, as far as it goes: its recovery offset is lower, and segments that it does not know
- * are looked at. */
+ * A segment: base offset, next offset, size, index size, max timestamp, its offset, first append,
+ * last append. Behind the segments: the boot id 16 (absent in old ones, ignored by old readers).
+ *
+ * All of it can be had from the segments, except the start offset after DeleteRecords, the times of
+ * append (then the time of the file's last change serves), and up to where all was synced in which
+ * run of the system. An older checkpoint is as true as a newer one, as far as it goes: its recovery
+ * offset is lower, and segments that it does not know are looked at. One of the two slots is always
+ * durable: the other is written then. */
 #include "queue/log/log_internal.h"
 
 #include <stdio.h>
@@ -24,6 +28,7 @@
 enum {
     CHECKPOINT_HEAD_SIZE = 56,
     CHECKPOINT_SEGMENT_SIZE = 64,
+    CHECKPOINT_BOOT_SIZE = 16,
     CHECKPOINT_FILE_MAX = 1 << 28,
     CHECKPOINT_VERSION = 1,
     CHECKPOINT_CRC_FROM = 12,
@@ -39,7 +44,8 @@ static void slot_path(const char *directory, uint64_t generation, char path[LOG_
 
 struct mr_buf *checkpoint_encode(const struct checkpoint *checkpoint)
 {
-    size_t size = CHECKPOINT_HEAD_SIZE + checkpoint->segment_count * CHECKPOINT_SEGMENT_SIZE;
+    size_t size = CHECKPOINT_HEAD_SIZE + checkpoint->segment_count * CHECKPOINT_SEGMENT_SIZE +
+                  CHECKPOINT_BOOT_SIZE;
     struct mr_buf *buf = mr_buf_new(size);
     uint8_t *at;
 
@@ -68,6 +74,7 @@ struct mr_buf *checkpoint_encode(const struct checkpoint *checkpoint)
         wire_put_int64(at + 48, segment->first_append_ms);
         wire_put_int64(at + 56, segment->last_append_ms);
     }
+    memcpy(at, checkpoint->boot_id.bytes, CHECKPOINT_BOOT_SIZE);
     wire_put_int32(buf->data + 8, (int32_t)mr_crc32c(0, buf->data + CHECKPOINT_CRC_FROM,
                                                      size - CHECKPOINT_CRC_FROM));
     buf->size_bytes = size;
@@ -78,11 +85,16 @@ int checkpoint_store(struct mr_disk *disk, const char *directory, uint64_t gener
                      const struct mr_buf *bytes, bool is_synced)
 {
     char path[LOG_PATH_SIZE];
+    bool is_made = false;
     int fd = -1;
     int rc;
 
     slot_path(directory, generation, path);
-    rc = mr_disk_open(disk, path, MR_DISK_WRITE | MR_DISK_CREATE, &fd, NULL);
+    rc = mr_disk_open(disk, path, MR_DISK_WRITE, &fd, NULL);
+    if (rc == MR_ENOENT) {
+        is_made = true;
+        rc = mr_disk_open(disk, path, MR_DISK_WRITE | MR_DISK_CREATE, &fd, NULL);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -93,6 +105,22 @@ int checkpoint_store(struct mr_disk *disk, const char *directory, uint64_t gener
     if (rc == 0 && is_synced) {
         rc = mr_disk_fsync(disk, fd);
     }
+    mr_disk_close(disk, fd);
+    return rc == 0 && is_made && is_synced ? mr_disk_fsync_directory(disk, directory) : rc;
+}
+
+int checkpoint_sync(struct mr_disk *disk, const char *directory, uint64_t generation)
+{
+    char path[LOG_PATH_SIZE];
+    int fd = -1;
+    int rc;
+
+    slot_path(directory, generation, path);
+    rc = mr_disk_open(disk, path, MR_DISK_WRITE, &fd, NULL);
+    if (rc != 0) {
+        return rc == MR_ENOENT ? 0 : rc;
+    }
+    rc = mr_disk_fsync(disk, fd);
     mr_disk_close(disk, fd);
     return rc;
 }
@@ -135,6 +163,9 @@ static int decode(const uint8_t *data, size_t size, struct checkpoint *ret_check
             .first_append_ms = wire_get_int64(at + 48),
             .last_append_ms = wire_get_int64(at + 56),
         };
+    }
+    if ((size_t)(data + size - at) >= CHECKPOINT_BOOT_SIZE) {
+        memcpy(c.boot_id.bytes, at, CHECKPOINT_BOOT_SIZE);
     }
     *ret_checkpoint = c;
     return 0;

@@ -96,14 +96,25 @@ size_t log_find_segment(const struct log *log, int64_t offset)
 
 /* ---- checkpoints ---- */
 
+/* The slot that is written is never that of the newest durable one. */
+static uint64_t next_generation(const struct log *log)
+{
+    uint64_t next = log->checkpoint_generation + 1;
+    bool is_durable_slot =
+        log->checkpoint_durable != 0 && ((next ^ log->checkpoint_durable) & 1) == 0;
+
+    return is_durable_slot ? next + 1 : next;
+}
+
 struct mr_buf *log_checkpoint_bytes(struct log *log, int64_t recovery_offset, bool is_clean)
 {
     struct checkpoint checkpoint = {
-        .generation = log->checkpoint_generation + 1,
+        .generation = next_generation(log),
         .flags = (is_clean ? CHECKPOINT_CLEAN : 0U) | (log->gaps ? CHECKPOINT_GAPS : 0U),
         .start_offset = log->start_offset,
         .recovery_offset = recovery_offset,
         .written_ms = mr_loop_wall_ms(log->env->loop),
+        .boot_id = log->env->boot_id,
         .segment_count = log->segment_count,
     };
     struct mr_buf *bytes;
@@ -127,39 +138,81 @@ struct mr_buf *log_checkpoint_bytes(struct log *log, int64_t recovery_offset, bo
         };
     }
     bytes = checkpoint_encode(&checkpoint);
-    checkpoint_done(&checkpoint);
     if (bytes != NULL) {
-        log->checkpoint_generation++;
+        log->checkpoint_generation = checkpoint.generation;
     }
+    checkpoint_done(&checkpoint);
     return bytes;
+}
+
+void log_checkpoint_is_durable(struct log *log, uint64_t generation, int64_t recovery_offset,
+                               int64_t start_offset)
+{
+    log->checkpoint_durable = generation;
+    log->checkpoint_limit = recovery_offset > start_offset ? recovery_offset : start_offset;
+    log->is_boot_recorded = true;
+}
+
+/* One slot; when it is the first, its name is synced with the directory's other ones, later. */
+static int checkpoint_write(struct log *log, int64_t recovery_offset, bool is_clean, bool is_first)
+{
+    struct mr_buf *bytes = log_checkpoint_bytes(log, recovery_offset, is_clean);
+    int rc;
+
+    if (bytes == NULL) {
+        return MR_ENOMEM;
+    }
+    rc = checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, !is_first);
+    if (rc == 0 && is_first) {
+        rc = checkpoint_sync(log->disk, log->directory, log->checkpoint_generation);
+    }
+    mr_buf_unref(bytes);
+    if (rc == 0) {
+        log_checkpoint_is_durable(log, log->checkpoint_generation, recovery_offset,
+                                  log->start_offset);
+    }
+    return rc;
+}
+
+int log_checkpoint_first(struct log *log)
+{
+    return checkpoint_write(log, 0, false, true);
 }
 
 int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean)
 {
-    for (int slot = 0; slot < 2; slot++) {
-        struct mr_buf *bytes = log_checkpoint_bytes(log, recovery_offset, is_clean);
-        int rc;
+    int rc = 0;
 
-        if (bytes == NULL) {
-            return MR_ENOMEM;
-        }
-        rc = checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, true);
-        mr_buf_unref(bytes);
-        if (rc != 0) {
-            return rc;
-        }
+    /* Over both: the worker's may be older, and half-written, in the slot that was first. */
+    (void)pthread_mutex_lock(&log->checkpoint_mutex);
+    if (log->checkpoint_durable == 0) {
+        rc = checkpoint_sync(log->disk, log->directory, log->checkpoint_generation);
     }
-    return mr_disk_fsync_directory(log->disk, log->directory);
+    for (int slot = 0; slot < 2 && rc == 0; slot++) {
+        rc = checkpoint_write(log, recovery_offset, is_clean, false);
+    }
+    log->checkpoint_written = log->checkpoint_generation;
+    (void)pthread_mutex_unlock(&log->checkpoint_mutex);
+    return rc == 0 ? mr_disk_fsync_directory(log->disk, log->directory) : rc;
 }
 
 void log_checkpoint_soft(struct log *log)
 {
-    struct mr_buf *bytes = log_checkpoint_bytes(log, log->synced_offset, false);
+    struct mr_buf *bytes;
 
-    if (bytes != NULL) {
-        (void)checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
-        mr_buf_unref(bytes);
+    if (log->checkpoint_durable == 0) { /* either slot may be the one that a power loss leaves */
+        (void)log_checkpoint_now(log, log->synced_offset, false);
+        return;
     }
+    bytes = log_checkpoint_bytes(log, log->synced_offset, false);
+    if (bytes == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&log->checkpoint_mutex);
+    (void)checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
+    log->checkpoint_written = log->checkpoint_generation;
+    (void)pthread_mutex_unlock(&log->checkpoint_mutex);
+    mr_buf_unref(bytes);
 }
 
 /* ---- rolling ---- */
@@ -239,6 +292,7 @@ static void log_free(struct log *log)
     mr_task_cancel(&log->turn);
     mr_metric_set_free(log->metrics);
     mr_buf_unref(log->sync_checkpoint);
+    (void)pthread_mutex_destroy(&log->checkpoint_mutex);
     epochs_done(&log->epochs);
     producers_done(&log->producers);
     mr_free(log->segments);
@@ -279,6 +333,7 @@ int log_open(const struct log_env *env, const char *directory, const struct mr_u
         return mr_fail(error, MR_ENOMEM, "log %s", directory);
     }
     log->magic = LOG_MAGIC;
+    (void)pthread_mutex_init(&log->checkpoint_mutex, NULL); /* a plain one cannot fail on Linux */
     log->env = env;
     log->disk = env->disk;
     log->config = *config;

@@ -50,6 +50,9 @@ struct log_env {
     struct mr_metrics *metrics;    /* may be NULL */
     struct log_budget *budget;     /* may be NULL */
     struct mr_metric_set *totals;  /* of the node: log_totals_new; may be NULL */
+    /* Of this run of the operating system (mr_boot_id): a log that another one wrote may have lost
+     * any part of what was not synced. Zero: not known, which is taken for another one. */
+    struct mr_uuid boot_id;
 };
 
 /* The node's counters over all logs (millrace_log_..._total); mr_metric_set_free. NULL without
@@ -77,6 +80,9 @@ void log_config_defaults(struct log_config *config);
 /* Opens or creates the directory. Recovers: from the recovery point batches are checked, a torn
  * tail is cut (and counted), missing or stale indexes are rebuilt when first needed, damaged ranges
  * are set aside as <name>.damaged and counted: it always opens, unless the disk itself refuses.
+ * Where power may have been lost (env->boot_id), what was never synced ends at the first damage: no
+ * record is kept behind a hole that the loss has made, so that what later records say about
+ * earlier ones (mr.pos) is true.
  * Blocks; work is independent of what is kept (sealed segments are opened lazily). */
 int log_open(const struct log_env *env, const char *directory, const struct mr_uuid *topic_id,
              const struct log_config *config, struct log **ret_log, struct mr_error *error);

@@ -2,6 +2,7 @@
 #ifndef QUEUE_LOG_INTERNAL_H
 #define QUEUE_LOG_INTERNAL_H
 
+#include <pthread.h>
 #include <stddef.h>
 
 #include "base/core/disk.h"
@@ -177,13 +178,13 @@ int segment_index_need(struct segment *segment);
 int segment_index_make(struct segment *segment);
 /* A batch stands at `position`: indexes, timestamps, next offset, size. */
 void segment_note(struct segment *segment, const struct batch_header *header, int64_t position);
-/* Reads the whole file, compares checksums from check_from on, makes the index anew and sets size
- * and next offset to what is there. Damage in the middle is set aside; *ret_tail_bytes is what at
- * the end is no batch. cb (may be NULL) sees the batches; what it returns other than 0 ends the
- * scan. */
-int segment_rebuild(struct segment *segment, int64_t file_size, int64_t check_from,
-                    segment_batch_cb cb, void *owner, int64_t *ret_tail_bytes);
-/* The batches from `offset` on, by headers; see segment_rebuild for cb. */
+/* Reads the whole file, compares checksums, makes the index anew and sets size and next offset to
+ * what is there. Damage in the middle is set aside; *ret_tail_bytes is what at the end is no batch.
+ * The first damage that hides offsets at or above hole_limit ends what is there: all behind it
+ * counts as tail (INT64_MAX: none does). */
+int segment_rebuild(struct segment *segment, int64_t file_size, int64_t hole_limit,
+                    int64_t *ret_tail_bytes);
+/* The batches from `offset` on, by headers; what cb returns other than 0 ends the walk. */
 int segment_each(struct segment *segment, int64_t offset, segment_batch_cb cb, void *owner);
 /* Remembers damage, copies it aside, counts it. */
 void segment_damaged(struct segment *segment, int64_t position, int64_t size_bytes);
@@ -283,6 +284,7 @@ struct checkpoint {
     int64_t start_offset;
     int64_t recovery_offset; /* everything below is on the platter, and checked */
     int64_t written_ms;
+    struct mr_uuid boot_id;              /* the run of the system that wrote it; zero: not known */
     struct checkpoint_segment *segments; /* sealed ones, and the active one last */
     size_t segment_count;
 };
@@ -297,6 +299,8 @@ struct mr_buf *checkpoint_encode(const struct checkpoint *checkpoint);
 /* Into the slot of its generation. Any thread. */
 int checkpoint_store(struct mr_disk *disk, const char *directory, uint64_t generation,
                      const struct mr_buf *bytes, bool is_synced);
+/* What stands in the slot of this generation is durable after it; 0 too if nothing does. */
+int checkpoint_sync(struct mr_disk *disk, const char *directory, uint64_t generation);
 
 /* ---- the log ---- */
 
@@ -366,9 +370,12 @@ struct log {
     int64_t sync_started_us;
     struct mr_buf *sync_checkpoint; /* written when the fsyncs are done */
     uint64_t sync_checkpoint_generation;
+    int64_t sync_checkpoint_start; /* the start offset in it */
+    bool is_other_slot_unsynced;
     bool sync_directory;
     int sync_rc;
     int sync_directory_rc;
+    int sync_checkpoint_rc;
     bool is_syncing;
     bool is_sync_wanted;
     bool is_directory_dirty;  /* a name was made or removed since the last directory fsync */
@@ -377,6 +384,12 @@ struct log {
     uint64_t synced_segment_id; /* where synced_offset stands; 0: not known */
     int64_t synced_position;
     uint64_t checkpoint_generation;
+    uint64_t checkpoint_durable;      /* the newest one that a power loss leaves; 0: not known */
+    int64_t checkpoint_us;            /* when the last group commit wrote one; monotonic */
+    int64_t checkpoint_limit;         /* what it says is synced or deleted */
+    bool is_boot_recorded;            /* a checkpoint has this run of the system */
+    uint64_t checkpoint_written;      /* by the loop, under the mutex: nothing older goes over it */
+    pthread_mutex_t checkpoint_mutex; /* a slot is written by the loop or by the commit's worker */
 
     struct mr_task turn; /* starts commits, calls back */
 
@@ -407,10 +420,17 @@ int log_roll(struct log *log);
 /* An empty segment at `offset`, beyond all that there is. */
 int log_jump(struct log *log, int64_t offset);
 struct mr_buf *log_checkpoint_bytes(struct log *log, int64_t recovery_offset, bool is_clean);
+void log_checkpoint_is_durable(struct log *log, uint64_t generation, int64_t recovery_offset,
+                               int64_t start_offset);
 /* Both slots, synced: where an older one that came back would lie. */
 int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean);
-/* One slot, not synced: where what is lost with it can be had from the segments. */
+/* One slot, not synced: where what is lost with it can be had from the segments. Never over the
+ * newest durable one: a power loss must leave one that says what was synced. */
 void log_checkpoint_soft(struct log *log);
+/* The first of a new log, synced; its name is durable when the directory is. */
+int log_checkpoint_first(struct log *log);
+/* The last segment: file and all. */
+int log_remove_last(struct log *log);
 void log_close_step(struct log *log);
 void log_count(struct log *log, int metric, int64_t amount);
 

@@ -1,12 +1,20 @@
 /* Opening what the last life has left. In order:
  *
- *     names      the segments are what the directory lists; one `stat` each, none is opened
- *     checkpoint what is known of them, the start offset, and up to where all is on the platter
- *     tail       segments behind the recovery offset are read and checked: after a clean close
- * none, after a kill the active one. A torn end is cut, damage in the middle is stepped over end
- * never below what the checkpoint promises: where bytes are missing there is a gap, and the log
- * goes on behind it, in a segment of a new name state      leader epochs, producers: from their
- * files, else from the batches
+ *     names       the segments are what the directory lists; one `stat` each, none is opened
+ *     checkpoint  what is known of them, the start offset, and up to where all is on the platter
+ *     tail        segments behind the recovery offset are read and checked: after a clean close
+ *                 none, after a kill the active one. A torn end is cut, damage in the middle is
+ *                 stepped over; where power was lost, all behind the first hole is cut
+ *     end         never below what the checkpoint promises: where bytes are missing there is a
+ *                 gap, and the log goes on behind it, in a segment of a new name
+ *     state       leader epochs, producers: from their files, else from the batches
+ *
+ * A kill takes nothing that was written: what is damaged then has rotted, and all around it is
+ * kept. A power loss may take any pages of what was not synced, and leave later ones. A record
+ * behind such a hole must go: it says (mr.pos) that the lines in the hole are here, and their
+ * source would not be read again. Which of the two it was, the boot id tells. Without any
+ * checkpoint (the first one is durable before the first record) somebody has removed them: that is
+ * taken for rot, too.
  *
  * Whatever is missing is made again from the segments; nothing but an error of the disk itself
  * stops it. */
@@ -237,20 +245,40 @@ static void segment_recount(struct segment *segment, int64_t counted_bytes)
     }
 }
 
-static int segment_recover(struct segment *segment, bool is_last, struct mr_error *error)
+/* What at the end of the file is no batch goes, as the place will be written anew. */
+static int cut_tail(struct segment *segment, int64_t file_size, int64_t tail_bytes)
 {
     struct log *log = segment->log;
+    struct log_file *file;
+    int rc;
+
+    log_count(log, LOG_TOTAL_TAILS_CUT, 1);
+    segment_damaged(segment, file_size - tail_bytes, tail_bytes);
+    segment->damage_count--;
+    segment->size_bytes = file_size - tail_bytes;
+    segment_recount(segment, file_size);
+    rc = segment_file(segment, &file);
+    if (rc == 0) {
+        rc = mr_disk_truncate(log->disk, file->fd, segment->size_bytes);
+    }
+    segment->is_tail_dirty = rc != 0; /* cut before the next write */
+    return rc;
+}
+
+static int segment_recover(struct segment *segment, bool is_last, struct mr_error *error)
+{
     int64_t file_size = segment->size_bytes;
     int64_t next_offset = segment->next_offset;
-    struct log_file *file;
     int64_t tail;
     int rc;
 
-    rc = segment_rebuild(segment, file_size, 0, NULL, NULL, &tail);
+    rc = segment_rebuild(segment, file_size, INT64_MAX, &tail);
     if (rc != 0) {
         return mr_fail(error, rc, "segment %" PRId64, segment->base_offset);
     }
-    if (!is_last) {
+    if (is_last && tail > 0) {
+        (void)cut_tail(segment, file_size, tail);
+    } else if (!is_last) {
         if (tail > 0) {
             segment_damaged(segment, file_size - tail, tail);
         }
@@ -258,24 +286,98 @@ static int segment_recover(struct segment *segment, bool is_last, struct mr_erro
         segment->next_offset =
             segment->next_offset > segment->base_offset ? segment->next_offset : next_offset;
         (void)segment_store_index(segment); /* else the first reader makes it */
-        return 0;
-    }
-    if (tail == 0) {
-        return 0;
-    }
-    log_count(log, LOG_TOTAL_TAILS_CUT, 1);
-    segment_damaged(segment, file_size - tail, tail);
-    segment->damage_count--; /* the place will be written anew */
-    segment->size_bytes = file_size - tail;
-    segment_recount(segment, file_size);
-    rc = segment_file(segment, &file);
-    if (rc == 0) {
-        rc = mr_disk_truncate(log->disk, file->fd, segment->size_bytes);
-    }
-    if (rc != 0) {
-        segment->is_tail_dirty = true; /* cut before the next write */
     }
     return 0;
+}
+
+/* ---- the tail, where power was lost ---- */
+
+/* What the cut leaves must not come back, or meet what is written next: all of it is durable before
+ * the log goes on. A crash on the way finds the same cut again. */
+static int cut_behind(struct log *log, size_t place, int64_t file_size, int64_t tail_bytes)
+{
+    struct segment *segment = log->segments[place];
+    struct log_file *file;
+    int64_t bytes = tail_bytes;
+    int rc = 0;
+
+    for (size_t i = place + 1; i < log->segment_count; i++) {
+        bytes += log->segments[i]->size_bytes;
+    }
+    mr_warn("power was lost: records behind the first hole in what was not synced are cut off",
+            KV_STR("directory", log->directory), KV_I64("end_offset", segment->next_offset),
+            KV_I64("bytes", bytes));
+    while (rc == 0 && log->segment_count > place + 1) {
+        rc = log_remove_last(log);
+    }
+    if (rc == 0 && tail_bytes > 0) {
+        rc = cut_tail(segment, file_size, tail_bytes);
+    }
+    if (rc == 0) {
+        rc = segment_file(segment, &file);
+    }
+    if (rc == 0) {
+        rc = mr_disk_fsync(log->disk, file->fd);
+    }
+    return rc == 0 ? mr_disk_fsync_directory(log->disk, log->directory) : rc;
+}
+
+/* Whether offsets at or above the limit are missing in front of `next_base`. */
+static bool is_hole(const struct segment *segment, int64_t next_base, int64_t hole_limit)
+{
+    return segment->next_offset < next_base && next_base > hole_limit;
+}
+
+/* One segment behind the recovery offset; *ret_is_end when the log ends in it. */
+static int segment_recover_loss(struct log *log, size_t place, int64_t hole_limit, bool *ret_is_end)
+{
+    struct segment *segment = log->segments[place];
+    bool is_last = place + 1 == log->segment_count;
+    int64_t next_base = is_last ? INT64_MAX : log->segments[place + 1]->base_offset;
+    int64_t file_size = segment->size_bytes;
+    int64_t tail = 0;
+    int rc = segment_rebuild(segment, file_size, hole_limit, &tail);
+
+    if (rc != 0) {
+        return rc;
+    }
+    *ret_is_end = is_last || (is_hole(segment, next_base, hole_limit) && (tail > 0 || !log->gaps));
+    if (*ret_is_end) {
+        return is_last && tail == 0 ? 0 : cut_behind(log, place, file_size, tail);
+    }
+    if (tail > 0) {
+        segment_damaged(segment, file_size - tail, tail);
+    }
+    segment->size_bytes = file_size;
+    (void)segment_store_index(segment); /* else the first reader makes it */
+    return 0;
+}
+
+static int recover_loss(struct log *log, const struct checkpoint *checkpoint,
+                        struct mr_error *error)
+{
+    int64_t limit = checkpoint->recovery_offset > checkpoint->start_offset
+                        ? checkpoint->recovery_offset
+                        : checkpoint->start_offset;
+    bool is_end = false;
+    int rc = 0;
+
+    for (size_t place = log_find_segment(log, checkpoint->recovery_offset);
+         rc == 0 && !is_end && place < log->segment_count; place++) {
+        struct segment *segment = log->segments[place];
+        bool is_last = place + 1 == log->segment_count;
+
+        if (is_last || segment->next_offset > checkpoint->recovery_offset) {
+            rc = segment_recover_loss(log, place, limit, &is_end);
+        } else if (is_hole(segment, log->segments[place + 1]->base_offset, limit) && !log->gaps) {
+            rc = cut_behind(log, place, segment->size_bytes, 0);
+            is_end = true;
+        }
+        if (rc != 0) {
+            (void)mr_fail(error, rc, "segment %" PRId64, segment->base_offset);
+        }
+    }
+    return rc;
 }
 
 /* Whether the last close left nothing to check. */
@@ -289,6 +391,13 @@ static bool is_clean(const struct log *log, const struct checkpoint *checkpoint)
            known->next_offset == checkpoint->recovery_offset;
 }
 
+/* Not known counts as another one. */
+static bool is_same_boot(const struct log *log, const struct checkpoint *checkpoint)
+{
+    return !mr_uuid_is_zero(&checkpoint->boot_id) &&
+           mr_uuid_equal(&checkpoint->boot_id, &log->env->boot_id);
+}
+
 static int recover_tail(struct log *log, const struct checkpoint *checkpoint, bool has_checkpoint,
                         struct mr_error *error)
 {
@@ -300,6 +409,9 @@ static int recover_tail(struct log *log, const struct checkpoint *checkpoint, bo
         int rc = segment_index_need(active);
 
         return rc == 0 ? 0 : mr_fail(error, rc, "segment %" PRId64, active->base_offset);
+    }
+    if (has_checkpoint && !is_same_boot(log, checkpoint)) {
+        return recover_loss(log, checkpoint, error);
     }
     for (; place <= last; place++) {
         struct segment *segment = log->segments[place];
@@ -373,7 +485,7 @@ static int recover_epochs(struct log *log, struct mr_error *error)
         for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
             rc = segment_each(log->segments[i], 0, on_epoch_batch, log);
         }
-        is_changed = true;
+        is_changed = log->end_offset > 0; /* of a log that was never written to there is no file */
     }
     if (rc != 0) {
         return mr_fail(error, rc, "leader epochs");
@@ -487,6 +599,13 @@ static int recover_segments(struct log *log, const struct offsets *bases,
 {
     int rc = adopt_all(log, bases, checkpoint, error);
 
+    if (rc == 0 && bases->count == 0 && !has_checkpoint) {
+        /* Of a new log: that it has no gaps, and that nothing of it is synced. */
+        rc = log_checkpoint_first(log);
+        if (rc != 0) {
+            return mr_fail(error, rc, "checkpoint");
+        }
+    }
     if (rc == 0 && log->segment_count > 0) {
         log->is_directory_dirty = !is_clean(log, checkpoint); /* names that a killed life made */
         rc = recover_tail(log, checkpoint, has_checkpoint, error);
@@ -497,6 +616,7 @@ static int recover_segments(struct log *log, const struct offsets *bases,
     if (rc != 0) {
         return rc;
     }
+    log->sealed_bytes = 0;
     for (size_t i = 0; i + 1 < log->segment_count; i++) {
         log->sealed_bytes += log->segments[i]->size_bytes;
     }
@@ -538,6 +658,7 @@ int log_recover(struct log *log, const struct mr_uuid *topic_id, struct mr_error
         return mr_fail(error, rc, "checkpoint");
     }
     log->checkpoint_generation = checkpoint.generation;
+    log->is_boot_recorded = mr_uuid_equal(&checkpoint.boot_id, &log->env->boot_id);
     rc = mr_disk_list(log->disk, log->directory, on_name, &listing);
     if (rc != 0) {
         (void)mr_fail(error, rc, "list");
@@ -564,9 +685,6 @@ int log_recover(struct log *log, const struct mr_uuid *topic_id, struct mr_error
     if (damaged > 0) {
         mr_warn("a checkpoint was damaged; the other, or the segments, have served",
                 KV_STR("directory", log->directory));
-    }
-    if (listing.segments.count == 0) {
-        log_checkpoint_soft(log); /* of a new log: that it has no gaps */
     }
     if (log->synced_offset < log->end_offset) {
         sync_dirty(log);

@@ -142,7 +142,13 @@ void log_remove_segments(struct log *log, size_t count)
         return;
     }
     move_start(log, log->segments[count]->base_offset);
-    log_checkpoint_soft(log);
+    /* After a loss of power, of what is removed now any part may be back; a start must not take
+     * what is missing of it for a hole in what was not synced (recover.c). */
+    if (log->start_offset > log->checkpoint_limit) {
+        (void)log_checkpoint_now(log, log->synced_offset, false); /* a full disk has to go on */
+    } else {
+        log_checkpoint_soft(log);
+    }
     for (size_t i = 0; i < count; i++) {
         bytes += log->segments[i]->size_bytes + log->segments[i]->index_bytes;
         log->sealed_bytes -= log->segments[i]->size_bytes;

@@ -253,10 +253,37 @@ void segment_note(struct segment *segment, const struct batch_header *header, in
     segment->size_bytes = position + batch_size_bytes(header);
 }
 
-int segment_rebuild(struct segment *segment, int64_t file_size, int64_t check_from,
-                    segment_batch_cb cb, void *owner, int64_t *ret_tail_bytes)
+/* From batch to batch; see segment_rebuild. What is no batch is judged when it is known what
+ * follows it. */
+static int rebuild_scan(struct segment *segment, struct scan *scan, int64_t hole_limit,
+                        int64_t *ret_tail_bytes)
 {
     struct scan_item item = {0};
+    int64_t damage_from = -1;
+    int rc;
+
+    while ((rc = scan_next(scan, &item)) > 0) {
+        if (rc == SCAN_DAMAGE) {
+            damage_from = damage_from < 0 ? item.position : damage_from;
+            continue;
+        }
+        if (damage_from >= 0 && item.header.base_offset > hole_limit &&
+            item.header.base_offset > segment->next_offset) {
+            break;
+        }
+        if (damage_from >= 0) {
+            segment_damaged(segment, damage_from, item.position - damage_from);
+            damage_from = -1;
+        }
+        segment_note(segment, &item.header, item.position);
+    }
+    *ret_tail_bytes = damage_from >= 0 ? scan->end - damage_from : 0;
+    return rc < 0 ? rc : 0;
+}
+
+int segment_rebuild(struct segment *segment, int64_t file_size, int64_t hole_limit,
+                    int64_t *ret_tail_bytes)
+{
     struct log_file *file;
     struct scan scan;
     uint8_t *buffer;
@@ -272,31 +299,16 @@ int segment_rebuild(struct segment *segment, int64_t file_size, int64_t check_fr
     }
     segment_scan_init(segment, &scan, file, buffer, LOG_SCAN_BUFFER_SIZE);
     scan.end = file_size;
-    scan.check_from = check_from;
     index_clear(&segment->index);
     segment->size_bytes = 0;
     segment->next_offset = segment->base_offset;
     segment->max_timestamp_ms = -1;
     segment->max_timestamp_offset = -1;
-    *ret_tail_bytes = 0;
-    while ((rc = scan_next(&scan, &item)) > 0) {
-        if (rc == SCAN_BATCH) {
-            segment_note(segment, &item.header, item.position);
-            rc = cb != NULL ? cb(owner, &item.header) : 0;
-            if (rc != 0) {
-                break;
-            }
-        } else if (scan.position < file_size) {
-            segment_damaged(segment, item.position, item.size_bytes);
-            segment->size_bytes = item.position + item.size_bytes;
-        } else {
-            *ret_tail_bytes = item.size_bytes;
-        }
-    }
+    rc = rebuild_scan(segment, &scan, hole_limit, ret_tail_bytes);
     if (rc == 0) {
         segment->is_index_loaded = true;
         segment->is_timestamp_known = true;
-        segment->trusted_from = check_from;
+        segment->trusted_from = 0;
         segment->checked_from = segment->checked_to = 0;
     }
     mr_free(buffer);
@@ -376,7 +388,7 @@ int segment_index_make(struct segment *segment)
     int64_t tail = 0;
     int rc;
 
-    rc = segment_rebuild(segment, size, 0, NULL, NULL, &tail);
+    rc = segment_rebuild(segment, size, INT64_MAX, &tail);
     if (rc == 0 && tail > 0) {
         segment_damaged(segment, size - tail, tail);
     }

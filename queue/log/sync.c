@@ -2,7 +2,7 @@
  * many wait for it.
  *
  *     the files that hold something unsynced, oldest first -> the directory, if names changed
- *     -> the synced offset moves -> a checkpoint, if segments were sealed
+ *     -> a checkpoint, if segments were sealed or the last one is old -> the synced offset moves
  *
  * So what stands in a later file is never called synced before the names and bytes of the earlier
  * ones are. A failed fsync is final: the kernel may have dropped the pages and will say yes next
@@ -12,7 +12,7 @@
 #include "base/core/clock.h"
 #include "base/core/logger.h"
 
-enum { SYNC_RETRY_MS = 1000 };
+enum { SYNC_RETRY_MS = 1000, SYNC_FIRST_MS = 1000, CHECKPOINT_INTERVAL_US = 10 * 1000 * 1000 };
 
 static void on_sync_timer(struct mr_timer *timer)
 {
@@ -44,10 +44,31 @@ void sync_dirty(struct log *log)
 {
     if (log->config.fsync == LOG_FSYNC_INTERVAL) {
         sync_later(log, log->config.fsync_interval_ms);
+    } else if (!log->is_boot_recorded) {
+        sync_later(log, SYNC_FIRST_MS); /* so that the next start knows what has happened */
     }
 }
 
 /* ---- the job ---- */
+
+/* One slot is durable before the other is written. */
+static int checkpoint_run(struct log *log)
+{
+    uint64_t generation = log->sync_checkpoint_generation;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&log->checkpoint_mutex);
+    if (log->checkpoint_written > generation) {
+        rc = MR_ECANCELED;
+    } else if (log->is_other_slot_unsynced) {
+        rc = checkpoint_sync(log->disk, log->directory, generation + 1);
+    }
+    if (rc == 0) {
+        rc = checkpoint_store(log->disk, log->directory, generation, log->sync_checkpoint, true);
+    }
+    (void)pthread_mutex_unlock(&log->checkpoint_mutex);
+    return rc;
+}
 
 static void sync_run(struct mr_work *work)
 {
@@ -61,10 +82,9 @@ static void sync_run(struct mr_work *work)
     if (rc == 0 && log->sync_directory) {
         log->sync_directory_rc = mr_disk_fsync_directory(log->disk, log->directory);
     }
+    log->sync_checkpoint_rc = MR_ECANCELED;
     if (rc == 0 && log->sync_directory_rc == 0 && log->sync_checkpoint != NULL) {
-        /* Not synced: an older one is as good, it makes the next start look at more. */
-        (void)checkpoint_store(log->disk, log->directory, log->sync_checkpoint_generation,
-                               log->sync_checkpoint, false);
+        log->sync_checkpoint_rc = checkpoint_run(log);
     }
     log->sync_rc = rc;
 }
@@ -102,6 +122,25 @@ static void sync_failed(struct log *log, int rc)
     append_fail_waiting(log, rc);
 }
 
+/* A failed one is nothing: an older one makes the next start look at more. */
+static void checkpoint_written(struct log *log, int64_t now_us)
+{
+    uint64_t generation = log->sync_checkpoint_generation;
+
+    if (log->sync_checkpoint == NULL) {
+        return;
+    }
+    mr_buf_unref(log->sync_checkpoint);
+    log->sync_checkpoint = NULL;
+    if (log->checkpoint_generation != generation) {
+        return; /* newer ones were written meanwhile, by the loop, which knows of these */
+    }
+    if (log->sync_checkpoint_rc == 0) {
+        log_checkpoint_is_durable(log, generation, log->sync_target, log->sync_checkpoint_start);
+        log->checkpoint_us = now_us;
+    }
+}
+
 static void sync_done(struct mr_work *work)
 {
     struct log *log = work->owner;
@@ -114,15 +153,7 @@ static void sync_done(struct mr_work *work)
     log_count(log, LOG_TOTAL_FSYNCS, log->sync_file_count);
     log_count(log, LOG_TOTAL_FSYNC_US, now_us - log->sync_started_us);
     log->sync_file_count = 0;
-    /* When newer checkpoints were written meanwhile (a truncation), the job may have put an old one
-     * over one of them: the next goes into that slot, never over the only good one. */
-    if (log->sync_checkpoint != NULL &&
-        log->checkpoint_generation != log->sync_checkpoint_generation &&
-        ((log->checkpoint_generation + 1 - log->sync_checkpoint_generation) & 1) != 0) {
-        log->checkpoint_generation++;
-    }
-    mr_buf_unref(log->sync_checkpoint);
-    log->sync_checkpoint = NULL;
+    checkpoint_written(log, now_us);
     if (log->state != LOG_OPEN) {
         mr_task_post(&log->turn);
     }
@@ -175,6 +206,14 @@ static int sync_collect(struct log *log)
     return 0;
 }
 
+/* After a loss of power, damage below what the checkpoint calls synced is rot, and what stands
+ * behind it is kept: so that it is never far behind the truth, and knows the run of the system. */
+static bool is_checkpoint_due(const struct log *log)
+{
+    return log->is_checkpoint_dirty || !log->is_boot_recorded ||
+           log->sync_started_us - log->checkpoint_us >= CHECKPOINT_INTERVAL_US;
+}
+
 static int sync_start(struct log *log)
 {
     int rc;
@@ -189,12 +228,14 @@ static int sync_start(struct log *log)
         sync_resolve(log);
         return 0;
     }
-    if (log->is_checkpoint_dirty) {
+    log->sync_started_us = mr_clock_monotonic_us(mr_loop_clock(log->env->loop));
+    if (is_checkpoint_due(log)) {
+        log->is_other_slot_unsynced = log->checkpoint_durable == 0;
         log->sync_checkpoint = log_checkpoint_bytes(log, log->sync_target, false);
         log->sync_checkpoint_generation = log->checkpoint_generation;
+        log->sync_checkpoint_start = log->start_offset;
     }
     log->sync_directory = log->is_directory_dirty;
-    log->sync_started_us = mr_clock_monotonic_us(mr_loop_clock(log->env->loop));
     log->sync_work = (struct mr_work){.run = sync_run, .done = sync_done, .owner = log};
     rc = mr_workers_submit(log->env->fsync_workers, &log->sync_work);
     if (rc != 0) {

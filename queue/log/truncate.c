@@ -24,7 +24,7 @@ static int segment_unlink(struct segment *segment)
     return rc == MR_ENOENT ? 0 : rc;
 }
 
-static int remove_last(struct log *log)
+int log_remove_last(struct log *log)
 {
     struct segment *segment = log_active(log);
     int rc = segment_unlink(segment);
@@ -157,7 +157,7 @@ static void segment_shorten(struct segment *segment, const struct cut *cut)
         segment->damage_count--;
     }
     budget_free(log, segment->size_bytes - cut->position);
-    rc = segment_rebuild(segment, cut->position, 0, NULL, NULL, &tail);
+    rc = segment_rebuild(segment, cut->position, INT64_MAX, &tail);
     segment->size_bytes = cut->position;
     segment->next_offset = cut->end_offset;
     if (rc != 0) {
@@ -243,7 +243,7 @@ int log_truncate(struct log *log, int64_t end_offset, struct mr_error *error)
         return mr_fail(error, rc, "truncate to %" PRId64, end_offset);
     }
     while (rc == 0 && log_active(log) != cut.segment) {
-        rc = remove_last(log);
+        rc = log_remove_last(log);
     }
     if (rc == 0) {
         rc = mr_disk_fsync_directory(log->disk, log->directory);

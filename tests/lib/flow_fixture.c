@@ -25,6 +25,7 @@ struct flow_fixture *flow_fixture_new(uint64_t seed)
     CHECK_EQ(mr_loop_new_virtual(&f->clock.clock, &f->loop), 0);
     CHECK_EQ(mr_workers_new(f->loop, "worker", 1, &f->workers), 0);
     f->uuid = mr_uuid_random(&f->random.base);
+    f->boot_id = mr_uuid_random(&f->random.base);
     f->topic = (struct queue_topic_spec){.name = "app",
                                          .is_local = true,
                                          .partitions = 1,
@@ -115,6 +116,7 @@ int flow_fixture_start(struct flow_fixture *f)
         .disk = &f->disk->base,
         .random = &f->random.base,
         .data_directory = fault_disk_root(f->disk),
+        .boot_id = f->boot_id,
         .node_name = "node",
         .node_id = 1,
         .disk_limit_bytes = f->disk_limit_bytes,
@@ -200,6 +202,7 @@ void flow_fixture_power_loss(struct flow_fixture *f)
     flow_fixture_stop(f);
     flow_fixture_turn(f);
     fault_disk_power_loss(f->disk);
+    f->boot_id = mr_uuid_random(&f->random.base);
 }
 
 /* ---- the topic ---- */

@@ -19,6 +19,7 @@ struct flow_fixture {
     struct mr_loop *loop;
     struct mr_workers *workers;
     struct mr_uuid uuid;
+    struct mr_uuid boot_id; /* another one after a power cut */
     /* what the next start uses */
     struct queue_topic_spec topic; /* "app", local, 1 partition, 64 KiB segments */
     int64_t disk_limit_bytes;

@@ -44,7 +44,8 @@ struct log_fixture *log_fixture_new(uint64_t seed)
                               .io_workers = f->io_workers,
                               .metrics = f->metrics,
                               .budget = &f->budget,
-                              .totals = log_totals_new(f->metrics)};
+                              .totals = log_totals_new(f->metrics),
+                              .boot_id = mr_uuid_random(&f->random.base)};
     CHECK(f->env.totals != NULL);
     log_config_defaults(&f->config);
     f->config.segment_size_bytes = 4096;
@@ -132,6 +133,7 @@ void log_fixture_power_loss(struct log_fixture *f)
     log_fixture_close(f);
     log_fixture_turn(f);
     fault_disk_power_loss(f->disk);
+    f->env.boot_id = mr_uuid_random(&f->random.base);
 }
 
 int log_fixture_reopen(struct log_fixture *f)

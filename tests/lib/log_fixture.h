@@ -36,7 +36,8 @@ int log_fixture_open(struct log_fixture *f);
 void log_fixture_close(struct log_fixture *f);
 /* As kill -9: what was written is there, nothing more is. */
 void log_fixture_kill(struct log_fixture *f);
-/* As a power cut: what was not fsynced is lost, as disk->loss says. */
+/* As a power cut: what was not fsynced is lost, as disk->loss says, and the boot id is another one.
+ */
 void log_fixture_power_loss(struct log_fixture *f);
 int log_fixture_reopen(struct log_fixture *f); /* close and open */
 

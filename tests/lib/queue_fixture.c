@@ -28,6 +28,7 @@ struct queue_fixture *queue_fixture_new(uint64_t seed)
         .disk = &f->disk->base,
         .random = &f->random.base,
         .data_directory = fault_disk_root(f->disk),
+        .boot_id = mr_uuid_random(&f->random.base),
         .node_name = "node",
         .node_id = 1,
         .auto_create_topics = true,
@@ -119,6 +120,7 @@ void queue_fixture_power_loss(struct queue_fixture *f)
     }
     queue_fixture_close(f);
     fault_disk_power_loss(f->disk);
+    f->config.boot_id = mr_uuid_random(&f->random.base);
     fault_disk_heal(f->disk);
 }
 

@@ -94,6 +94,18 @@ TEST(intake, loses_and_repeats_nothing_over_power_cuts)
     live_and_die(40, flow_fixture_power_loss);
 }
 
+/* Any pages of what was not synced may be gone, also earlier ones than some that stay. */
+static void lose_by_seed(struct flow_fixture *f)
+{
+    f->disk->loss = DISK_LOSES_BY_SEED;
+    flow_fixture_power_loss(f);
+}
+
+TEST(intake, loses_and_repeats_nothing_when_any_pages_are_lost)
+{
+    live_and_die(60, lose_by_seed);
+}
+
 /* In good order the log has everything that was offered. */
 TEST(intake, writes_everything_before_it_closes)
 {

@@ -21,6 +21,7 @@ struct model {
     int64_t end;
     int64_t synced;
     int64_t next_number;
+    bool may_have_gaps; /* after a truncation down to the start the log looks for no gaps */
     bool seen[OFFSETS_MAX];
 };
 
@@ -116,7 +117,8 @@ static void model_open(struct model *m)
     CHECK_EQ(log_fixture_open(f), 0);
 }
 
-/* What was not synced may be gone in any part; the end is at least what was synced. */
+/* What was not synced may be gone, from some place on: nothing is kept behind a hole. The end is at
+ * least what was synced. */
 static void model_power_loss(struct model *m)
 {
     struct log_fixture *f = m->f;
@@ -137,7 +139,7 @@ static void model_power_loss(struct model *m)
         m->is_wanted[i] = false;
     }
     m->start = log_start_offset(f->log);
-    for (int64_t i = m->synced; i < m->end; i++) {
+    for (int64_t i = m->may_have_gaps ? m->synced : end; i < m->end; i++) {
         m->is_wanted[i] = false;
     }
     m->end = end;
@@ -160,6 +162,7 @@ static void model_truncate(struct model *m)
         m->is_wanted[i] = false;
     }
     m->end = log_end_offset(f->log);
+    m->may_have_gaps |= m->end == m->start;
     if (m->synced > m->end) {
         m->synced = m->end;
     }
