@@ -146,8 +146,10 @@ static struct tail *model_by_name(struct tail *tail)
     return model;
 }
 
-/* The first decompressed bytes of a gzip'ed file; 0: it is none, or has none yet. */
-static size_t gzip_head(struct file_source *fs, int fd, uint8_t head[HEAD_SIZE_MAX])
+/* The first decompressed bytes of a gzip'ed file; 0: it is none, or has none yet. Fewer than a
+ * whole head: nothing more comes, or, where *ret_is_whole is false, it is still being written. */
+static size_t gzip_head(struct file_source *fs, int fd, uint8_t head[HEAD_SIZE_MAX],
+                        bool *ret_is_whole)
 {
     uint8_t input[4096];
     struct mr_gunzip *gunzip;
@@ -155,10 +157,12 @@ static size_t gzip_head(struct file_source *fs, int fd, uint8_t head[HEAD_SIZE_M
     size_t produced = 0;
     ssize_t got = mr_disk_pread(fs->disk, fd, input, sizeof input, 0);
 
+    *ret_is_whole = false;
     if (got <= 0 || !mr_gunzip_is_gzip(input, (size_t)got) || mr_gunzip_new(&gunzip) != 0) {
         return 0;
     }
     (void)mr_gunzip_feed(gunzip, input, (size_t)got, &consumed, head, HEAD_SIZE_MAX, &produced);
+    *ret_is_whole = produced == HEAD_SIZE_MAX || mr_gunzip_is_at_end(gunzip);
     mr_gunzip_free(gunzip);
     return produced;
 }
@@ -193,9 +197,14 @@ static void inherit_position(struct tail *heir, const struct position *position)
 static bool gzip_must_wait(struct tail *tail)
 {
     uint8_t head[HEAD_SIZE_MAX];
-    size_t size = gzip_head(tail->fs, tail->fd, head);
+    bool is_whole;
+    size_t size = gzip_head(tail->fs, tail->fd, head, &is_whole);
     struct tail *original = original_of(tail->fs, tail, path_of(tail), head, size, false);
+    int64_t age_ms = mr_loop_now_ms(tail->fs->host->loop) - tail->changed_ms;
 
+    if (original == NULL && !is_whole && age_ms < HOLD_RELATED_MS) {
+        return true; /* its head is still being written */
+    }
     tail->is_released = size > 0;
     if (original == NULL) {
         return false;
@@ -231,13 +240,18 @@ bool copy_must_wait(struct tail *tail)
 
 /* ---- the end of waiting ---- */
 
+static void unhold(struct tail *tail)
+{
+    mr_list_remove(&tail->queue_link);
+    mr_state_move(&tail->machine, TAIL_IDLE, tail->path);
+    file_ready(tail, false);
+}
+
 static void release(struct tail *tail)
 {
     tail->is_released = true;
     find_set_model(tail, NULL);
-    mr_list_remove(&tail->queue_link);
-    mr_state_move(&tail->machine, TAIL_IDLE, tail->path);
-    file_ready(tail, false);
+    unhold(tail);
 }
 
 /* The file goes on where another one, with the same content up to there, stood. */
@@ -305,8 +319,11 @@ void copy_tick(struct file_source *fs)
             tail->size_bytes = stat.size_bytes;
             tail->changed_ms = now;
         }
-        if (tail->is_gzip && tail->model != NULL) {
-            continue; /* until its original is gone */
+        if (tail->is_gzip) {
+            if (tail->model == NULL) {
+                unhold(tail); /* looked at again */
+            }
+            continue; /* else until its original is gone */
         }
         if (tail->model == NULL || !can_be_model(tail->model, tail) ||
             !could_be_copy(tail, tail->model) || now - tail->changed_ms >= hold) {
@@ -352,6 +369,7 @@ static bool is_compressed_copy(struct file_source *fs, const char *path,
 {
     const struct identity *identity = &original->position.identity;
     uint8_t head[HEAD_SIZE_MAX];
+    bool is_whole;
     size_t size;
     int fd;
 
@@ -359,7 +377,7 @@ static bool is_compressed_copy(struct file_source *fs, const char *path,
         mr_disk_open(fs->disk, path, MR_DISK_READ, &fd, NULL) != 0) {
         return false;
     }
-    size = gzip_head(fs, fd, head);
+    size = gzip_head(fs, fd, head, &is_whole);
     mr_disk_close(fs->disk, fd);
     return size >= identity->head_size &&
            identity_hash(head, identity->head_size) == identity->head_hash;
@@ -602,11 +620,12 @@ bool copy_adopt(struct file_source *fs, const char *path, const struct mr_disk_s
 {
     uint8_t head[HEAD_SIZE_MAX];
     ssize_t got = -1;
+    bool is_whole;
     size_t gzip_size = 0;
     int fd;
 
     if (mr_disk_open(fs->disk, path, MR_DISK_READ, &fd, NULL) == 0) {
-        gzip_size = fs->options->gzip ? gzip_head(fs, fd, head) : 0;
+        gzip_size = fs->options->gzip ? gzip_head(fs, fd, head, &is_whole) : 0;
         if (gzip_size == 0) {
             got = mr_disk_pread(fs->disk, fd, head, sizeof head, 0);
         }

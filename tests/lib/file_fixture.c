@@ -67,7 +67,7 @@ void file_fixture_crash(struct file_fixture *f)
     file_fixture_start(f);
 }
 
-static void write_text(const char *name, const char *text, int flags)
+static void write_all(const char *name, const void *data, size_t size, int flags)
 {
     char path[512];
     int fd;
@@ -75,8 +75,18 @@ static void write_text(const char *name, const char *text, int flags)
     full(path, name);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644);
     CHECK_GE(fd, 0);
-    CHECK_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    CHECK_EQ(write(fd, data, size), (ssize_t)size);
     CHECK_EQ(close(fd), 0);
+}
+
+static void write_text(const char *name, const char *text, int flags)
+{
+    write_all(name, text, strlen(text), flags);
+}
+
+void write_bytes(const char *name, const void *data, size_t size)
+{
+    write_all(name, data, size, O_TRUNC);
 }
 
 void put(const char *name, const char *text)
@@ -99,7 +109,7 @@ void move(const char *from, const char *to)
     CHECK_EQ(rename(old, new), 0);
 }
 
-static size_t read_all(const char *name, char **ret_data)
+size_t read_whole(const char *name, char **ret_data)
 {
     char path[512];
     struct stat stat_buffer;
@@ -120,7 +130,7 @@ void copy(const char *from, const char *to)
 {
     char *data;
 
-    (void)read_all(from, &data);
+    (void)read_whole(from, &data);
     put(to, data);
     mr_free(data);
 }
@@ -163,7 +173,7 @@ void compress_file(const char *from, const char *to)
 {
     char path[512];
     char *data;
-    size_t size = read_all(from, &data);
+    size_t size = read_whole(from, &data);
     gzFile out;
 
     full(path, to);

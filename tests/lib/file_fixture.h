@@ -30,6 +30,8 @@ void gone(const char *name);
 void folder(const char *name);
 void soft_link(const char *target, const char *name);
 void compress_file(const char *from, const char *to);
+size_t read_whole(const char *name, char **ret_data); /* mr_free; with a NUL behind it */
+void write_bytes(const char *name, const void *data, size_t size); /* the whole file, anew */
 unsigned long inode_of(const char *name);
 
 /* All texts so far, each followed by "|". Valid until the next call. */

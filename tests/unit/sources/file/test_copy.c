@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/memory.h"
 #include "tests/lib/file_fixture.h"
 #include "tests/lib/test.h"
 
@@ -289,5 +290,28 @@ TEST(file_copy, reads_on_in_a_copy_that_was_compressed_while_down)
     file_fixture_restart(f);
     fake_source_pass_ms(f->fake, 6000);
     CHECK_STR(texts(f), "one|two|three|four|");
+    file_fixture_free(f);
+}
+
+/* Seen while it is being compressed: what there is of the head tells nothing yet. */
+TEST(file_copy, waits_for_the_head_of_a_file_that_is_being_compressed)
+{
+    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+    char *data;
+    size_t size;
+
+    put("a.log", "a first line, so that there is something to compress\nand another one\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 2);
+    compress_file("a.log", "b");
+    size = read_whole("b", &data);
+    write_bytes("a.log.1.gz", data, size / 2);
+    fake_source_pass_ms(f->fake, 1500);
+    CHECK_EQ(f->fake->event_count, 2);
+    write_bytes("a.log.1.gz", data, size);
+    gone("a.log");
+    fake_source_pass_ms(f->fake, 3000);
+    CHECK_STR(texts(f), "a first line, so that there is something to compress|and another one|");
+    mr_free(data);
     file_fixture_free(f);
 }
