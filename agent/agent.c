@@ -18,6 +18,7 @@
 #include "agent/admin/admin.h"
 #include "agent/config/config.h"
 #include "agent/flow/flow.h"
+#include "agent/inherited.h"
 #include "agent/local.h"
 #include "agent/node.h"
 #include "agent/security.h"
@@ -155,19 +156,23 @@ static int make_listeners(const struct agent *agent, struct queue_listener_spec 
     const struct config_listen *listen = config->listen.items;
     size_t count = config->listen.count;
     struct queue_listener_spec *specs = mr_calloc(count + 1, sizeof *specs);
+    struct inherited inherited;
     int rc = specs == NULL ? mr_fail(error, MR_ENOMEM, "listen") : 0;
 
+    inherited_init(&inherited);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        specs[i].inherited_fd = -1;
         specs[i].connections_max = (int)listen[i].connections_max;
         security_put_listener(agent->security, i, &specs[i]);
         rc = mr_address_parse(listen[i].address, 9092, &specs[i].address, error);
         if (rc == 0 && listen[i].advertise != NULL) {
             rc = mr_address_parse(listen[i].advertise, 9092, &specs[i].advertise, error);
         }
+        if (rc == 0) {
+            specs[i].inherited_fd = inherited_take(&inherited, &specs[i].address);
+        }
     }
+    inherited_done(&inherited);
     if (rc == 0) {
-        specs[count].inherited_fd = -1;
         specs[count].is_control = true;
         specs[count].connections_max = 1000;
         rc = local_address(agent->directory.path, LOCAL_NODE, &specs[count].address, error);

@@ -79,7 +79,7 @@ struct queue_listener_spec {
     struct mr_address advertise; /* host "": the address itself */
     bool is_control;             /* the node's own Unix socket: full rights */
     int connections_max;
-    int inherited_fd; /* -1 */
+    int inherited_fd; /* a socket that listens already; 0: none */
     struct mr_tls_context *tls;
     unsigned sasl;           /* enum queue_sasl; 0: nobody is asked */
     int64_t sasl_session_ms; /* clients must prove again who they are; 0: never */

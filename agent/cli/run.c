@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -35,6 +36,19 @@ static void raise_descriptor_limit(void)
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             mr_warn("the limit of open files stays as it is");
         }
+    }
+}
+
+/* Nothing is ever executed from here, so that no child may gain anything. Dropping root by
+ * ourselves is left to who starts us (the unit's User=, setpriv): threads, capabilities and the
+ * owner of the data directory would all have to follow. */
+static void give_up_privileges(void)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        mr_warn("the kernel has no no_new_privs");
+    }
+    if (geteuid() == 0) {
+        mr_warn("running as root, which is more than it needs: docs/SECURITY.md says how not to");
     }
 }
 
@@ -74,6 +88,7 @@ int cli_run(int argc, char **argv)
     raise_descriptor_limit();
     mr_memory_keep(RUN_KEEP_BYTES);
     mr_log_setup((enum mr_log_level)config->log.level, log_format(config));
+    give_up_privileges();
     rc = run_agent(config);
     config_free(config);
     return rc;

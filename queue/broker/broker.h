@@ -54,7 +54,7 @@ struct broker_listener_config {
     struct mr_address advertise; /* host "": the address itself */
     bool is_control;             /* the node's own Unix socket: full rights */
     int connections_max;         /* 0: unbounded */
-    int inherited_fd;            /* -1: none */
+    int inherited_fd;            /* a socket that listens already; 0: none */
     struct mr_tls_context *tls;
     unsigned sasl_mechanisms; /* enum sasl_mechanism, as bits; 0: nobody is asked */
     int64_t sasl_session_ms;  /* clients must prove again who they are; 0: never */

@@ -1,10 +1,12 @@
 """The unit as it is installed: systemd understands it, and it leaves little of the system open."""
 
+import os
 import pathlib
 import re
 import shutil
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,8 @@ def test_systemd_understands_the_unit(prefix):
     done = analyze("verify", "--man=no", prefix / "lib/systemd/system/millrace.service")
     assert done.returncode == 0, done.stderr
     assert "millrace.service" not in done.stderr, done.stderr
+    done = analyze("verify", "--man=no", prefix / "lib/systemd/system/millrace.socket")
+    assert done.returncode == 0 and "millrace" not in done.stderr, done.stderr
 
 
 def test_the_unit_is_closed(prefix):
@@ -76,3 +80,50 @@ def test_speaks_the_notify_protocol(tmp_path):
             wait_until(lambda: "STOPPING=1" in notify.recv(4096).decode(), what="the end")
         finally:
             assert node.finish() is None
+
+
+# What systemd does for a .socket unit: descriptors from 3 on, and whose they are.
+ACTIVATE = """
+import os, sys
+count, command = int(sys.argv[1]), sys.argv[2:]
+os.environ.update(LISTEN_FDS=str(count), LISTEN_PID=str(os.getpid()))
+os.execv(command[0], command)
+"""
+
+
+def test_takes_the_sockets_of_a_socket_unit(node, free_port, tmp_path):
+    """A TCP and a Unix socket are there before the node, and serve the listeners of their addresses; a
+    connection that came too early is answered; a socket without a listener is said. After a stop the
+    sockets stay."""
+    port = free_port()
+    path = str(tmp_path / "early.sock")
+    sockets = [socket.create_server(("127.0.0.1", port)), socket.socket(socket.AF_UNIX),
+               socket.create_server(("127.0.0.1", 0))]
+    sockets[1].bind(path)
+    sockets[1].listen()
+    early = socket.create_connection(("127.0.0.1", port))
+    made = node({"listen": [{"address": f"127.0.0.1:{port}"}, {"address": f"unix:{path}"}]})
+    made.write_config()
+
+    def place_sockets():
+        copies = [os.dup(opened.fileno()) for opened in sockets]
+        for number, copy in enumerate(copies):
+            os.dup2(copy, 3 + number, inheritable=True)
+
+    with open(made.directory / "stderr", "ab") as stderr:
+        made.process = subprocess.Popen(
+            [sys.executable, "-c", ACTIVATE, "3", binary(), "run", "-c", str(made.config_path)],
+            stderr=stderr, close_fds=False, preexec_fn=place_sockets)
+    made.wait_for_output("ready")
+    for client, address in ((early, None), (socket.socket(socket.AF_UNIX), path)):
+        if address:
+            client.connect(address)
+        client.settimeout(30)
+        client.sendall(bytes.fromhex("0000000a 0012 0000 00000001 0000"))  # ApiVersions v0
+        assert client.recv(8)[4:] == bytes.fromhex("00000001")
+        client.close()
+    assert made.stderr().count("an inherited socket has no listener") == 1
+    made.stop()
+    assert os.path.exists(path)
+    for opened in sockets:
+        opened.close()
