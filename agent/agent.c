@@ -53,6 +53,8 @@ struct agent {
     struct queue *queue;
     struct flow *flow;
     struct admin *admin;
+    const char **admin_hosts;
+    size_t admin_host_count;
     enum agent_stage stage;
     struct mr_signal signals[3];
     struct mr_timer shutdown_timer;
@@ -405,7 +407,25 @@ static bool is_admin_protected(const struct config *config)
 {
     struct config_tls tls = config_admin_tls(config);
 
-    return tls.is_on && tls.clients == CONFIG_TLS_CLIENTS_REQUIRED;
+    return tls.is_on; /* what is not for all is guarded by tokens */
+}
+
+/* The names that a client may call the admin address by. */
+static int name_admin(struct agent *agent)
+{
+    const struct config *config = agent->config;
+    size_t count = 0;
+
+    agent->admin_hosts = mr_calloc(config->admin.hosts.count + 1, sizeof *agent->admin_hosts);
+    if (agent->admin_hosts == NULL) {
+        return MR_ENOMEM;
+    }
+    agent->admin_hosts[count++] = config->node.name;
+    for (size_t i = 0; i < config->admin.hosts.count; i++) {
+        agent->admin_hosts[count++] = config->admin.hosts.items[i];
+    }
+    agent->admin_host_count = count;
+    return 0;
 }
 
 static int open_admin(struct agent *agent, struct mr_error *error)
@@ -414,22 +434,28 @@ static int open_admin(struct agent *agent, struct mr_error *error)
         {.method = "GET",
          .path = "/files",
          .handler = page_files,
+         .access = ADMIN_FOR_READERS,
          .owner = agent,
          .help = "The files that are read: path, identity, position, size, state."},
         {.method = "GET",
          .path = "/sinks",
          .handler = page_sinks,
+         .access = ADMIN_FOR_READERS,
          .owner = agent,
          .help = "The sinks: state, last error, position and lag of each partition."},
         {.method = "GET",
          .path = "/ledger",
          .handler = page_ledger,
+         .access = ADMIN_FOR_READERS,
          .owner = agent,
          .help = "The books: what came in, went out, is queued, was dropped and why."},
     };
     struct mr_address address;
     int rc = local_address(agent->directory.path, LOCAL_ADMIN, &address, error);
 
+    if (rc == 0 && name_admin(agent) != 0) {
+        rc = mr_fail(error, MR_ENOMEM, "admin");
+    }
     if (rc != 0) {
         return rc;
     }
@@ -441,6 +467,11 @@ static int open_admin(struct agent *agent, struct mr_error *error)
                                         .is_insecure = agent->config->admin.is_insecure ||
                                                        is_admin_protected(agent->config),
                                         .tls = security_admin_tls(agent->security),
+                                        .directory = agent->directory.path,
+                                        .disk = agent->disk,
+                                        .random = agent->random,
+                                        .hosts = agent->admin_hosts,
+                                        .host_count = agent->admin_host_count,
                                         .is_ready = is_ready,
                                         .owner = agent};
     rc = admin_open(&config, &agent->admin, error);
@@ -580,6 +611,7 @@ void agent_free(struct agent *agent)
         return; /* the process ends with everything still open, as after a kill */
     }
     admin_close(agent->admin);
+    mr_free(agent->admin_hosts);
     for (int i = 0; i < 3; i++) {
         mr_signal_stop(&agent->signals[i]);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/admin/process.h"
+#include "agent/admin/token_routes.h"
 #include "base/core/list.h"
 #include "base/core/loop.h"
 #include "base/core/memory.h"
@@ -13,9 +14,6 @@
 #include "base/text/json.h"
 
 enum { CHECKS_MAX = 32, SOCKET_MODE = 0660, CONNECTIONS_MAX = 64 };
-
-/* What a route asks of the one who calls. */
-enum admin_auth { ADMIN_PUBLIC, ADMIN_LOCAL };
 
 struct admin_check {
     const char *name;
@@ -32,28 +30,35 @@ struct json_route {
 
 struct admin {
     struct admin_config config;
+    struct guard guard;
+    struct tokens *tokens; /* NULL: none */
     struct mr_http_server *server;
     struct process_metrics process;
     struct admin_check checks[CHECKS_MAX];
     size_t check_count;
     struct mr_link routes; /* of json_route */
     uint16_t port;
+    char caller[ADMIN_CALLER_SIZE]; /* of the request that is being handled */
 };
 
-/* The Unix socket is guarded by its file's mode: who has come through may ask everything. Over TCP
- * come strangers, so it answers what is public until tokens are there. */
-static int authorize(void *owner, struct mr_http_exchange *exchange, int auth)
+static void on_denied(void *owner, struct mr_http_exchange *exchange, const char *caller,
+                      const char *why)
 {
-    uid_t uid;
-    gid_t gid;
-    pid_t pid;
+    struct admin *admin = owner;
+    char resource[128];
 
-    (void)owner;
-    if (auth == ADMIN_PUBLIC ||
-        mr_stream_credentials(mr_http_stream(exchange), &uid, &gid, &pid) == 0) {
-        return 0;
+    (void)snprintf(resource, sizeof resource, "%s %.100s", mr_http_method(exchange),
+                   mr_http_path(exchange));
+    admin_audit(admin, exchange, caller, "AdminRequest", resource, why);
+}
+
+void admin_audit(struct admin *admin, struct mr_http_exchange *exchange, const char *caller,
+                 const char *action, const char *resource, const char *outcome)
+{
+    if (admin->config.on_audit != NULL) {
+        admin->config.on_audit(admin->config.owner, caller,
+                               mr_stream_peer(mr_http_stream(exchange)), action, resource, outcome);
     }
-    return 403;
 }
 
 /* ---- the routes that are always there ---- */
@@ -126,9 +131,11 @@ static void handle_ready(struct mr_http_exchange *exchange, void *owner)
 
 static void write_route(void *owner, const struct mr_http_route *route)
 {
+    static const char *const wants[] = {" (local socket, or a token of role admin)",
+                                        " (local socket, or a token)", ""};
+
     mr_bytes_printf(owner, "%-6s %-32s %s%s\n", route->method, route->path,
-                    route->help != NULL ? route->help : "",
-                    route->auth == ADMIN_PUBLIC ? "" : " (local socket only)");
+                    route->help != NULL ? route->help : "", wants[route->auth]);
 }
 
 static void handle_list(struct mr_http_exchange *exchange, void *owner)
@@ -142,17 +149,24 @@ static void handle_list(struct mr_http_exchange *exchange, void *owner)
 }
 
 static const struct mr_http_route builtin_routes[] = {
-    {.method = "GET", .path = "/", .handler = handle_list, .help = "This list."},
+    {.method = "GET",
+     .path = "/",
+     .auth = ADMIN_FOR_ALL,
+     .handler = handle_list,
+     .help = "This list."},
     {.method = "GET",
      .path = "/metrics",
+     .auth = ADMIN_FOR_ALL,
      .handler = handle_metrics,
      .help = "All metrics, as Prometheus reads them."},
     {.method = "GET",
      .path = "/health",
+     .auth = ADMIN_FOR_ALL,
      .handler = handle_health,
      .help = "Whether all parts are well: 200 or 503, and what each one says."},
     {.method = "GET",
      .path = "/ready",
+     .auth = ADMIN_FOR_ALL,
      .handler = handle_ready,
      .help = "Whether the node has started and is not being stopped: 200 or 503."},
     {0},
@@ -191,11 +205,15 @@ static int status_of(int code)
 static void handle_json(struct mr_http_exchange *exchange, void *owner)
 {
     const struct json_route *json_route = owner;
+    struct admin *admin = json_route->admin;
     struct mr_error error = {0};
     struct mr_bytes body;
     struct mr_json json;
     int rc;
 
+    if (!guard_admits(&admin->guard, exchange, json_route->route.access, admin->caller)) {
+        return;
+    }
     mr_bytes_init(&body);
     mr_json_init(&json, &body);
     rc = json_route->route.handler(json_route->route.owner, exchange, &json, &error);
@@ -218,7 +236,7 @@ int admin_add_route(struct admin *admin, const struct admin_route *route)
         .path = route->path,
         .handler = handle_json,
         .owner = json_route,
-        .auth = route->is_public ? ADMIN_PUBLIC : ADMIN_LOCAL,
+        .auth = (int)route->access,
         .body_size_bytes_max = (int64_t)route->body_size_bytes_max,
         .help = route->help,
     };
@@ -282,6 +300,42 @@ static int listen_tcp(struct admin *admin, struct mr_error *error)
     return mr_http_server_listen(admin->server, &address, &options, &admin->port, error);
 }
 
+static int open_guard(struct admin *admin, struct mr_error *error)
+{
+    const struct admin_config *config = &admin->config;
+    int rc = 0;
+
+    if (config->directory != NULL) {
+        rc = tokens_open(config->disk, config->random, config->loop, config->directory,
+                         &admin->tokens, error);
+    }
+    admin->guard = (struct guard){
+        .loop = config->loop,
+        .tokens = admin->tokens,
+        .is_tls = config->tls != NULL,
+        .hosts = config->hosts,
+        .host_count = config->host_count,
+        .on_denied = on_denied,
+        .owner = admin,
+    };
+    guard_init(&admin->guard, config->metrics);
+    if (rc == 0 && admin->tokens != NULL) {
+        rc = token_routes_add(admin);
+        rc = rc != 0 ? mr_fail(error, rc, "admin") : 0;
+    }
+    return rc;
+}
+
+struct tokens *admin_tokens(const struct admin *admin)
+{
+    return admin->tokens;
+}
+
+const char *admin_caller(const struct admin *admin)
+{
+    return admin->caller;
+}
+
 int admin_open(const struct admin_config *config, struct admin **ret_admin, struct mr_error *error)
 {
     struct mr_http_config http = {
@@ -289,7 +343,6 @@ int admin_open(const struct admin_config *config, struct admin **ret_admin, stru
         .net = config->net,
         .metrics = config->metrics,
         .name = "admin",
-        .authorize = authorize,
         .connections_max = CONNECTIONS_MAX,
     };
     struct admin *admin = mr_calloc(1, sizeof *admin);
@@ -307,6 +360,11 @@ int admin_open(const struct admin_config *config, struct admin **ret_admin, stru
         return mr_fail(error, rc, "admin");
     }
     process_metrics_init(&admin->process, config->metrics, config->loop);
+    rc = open_guard(admin, error);
+    if (rc != 0) {
+        admin_close(admin);
+        return rc;
+    }
     if (config->socket_path != NULL) {
         rc = listen_local(admin, error);
     }
@@ -320,6 +378,7 @@ int admin_open(const struct admin_config *config, struct admin **ret_admin, stru
     }
     admin->config.socket_path = NULL; /* the caller's strings end here */
     admin->config.address = NULL;
+    admin->config.directory = NULL;
     *ret_admin = admin;
     return 0;
 }
@@ -341,5 +400,7 @@ void admin_close(struct admin *admin)
         mr_free(mr_container(link, struct json_route, link));
     }
     process_metrics_done(&admin->process);
+    guard_done(&admin->guard);
+    tokens_close(admin->tokens);
     mr_free(admin);
 }

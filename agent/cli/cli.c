@@ -13,7 +13,7 @@
 #include "base/text/nearest.h"
 
 #define CLI_STATUS_USAGE                                                                           \
-    CLI_TARGET_LOCAL_USAGE                                                                         \
+    CLI_TARGET_ADMIN_USAGE                                                                         \
     "  -o, --output json  instead of a table\n"                                                    \
     "  --no-header        no line of titles\n"
 
@@ -49,7 +49,9 @@ static const struct cli_command commands[] = {
      "  -o json     one JSON object per line\n"},
     {"files", "the files that a node reads: position, size, lag, state", cli_files,
      "  millrace files\n"
-     "  millrace files --data /var/lib/millrace -o json\n\n" CLI_STATUS_USAGE},
+     "  millrace files --data /var/lib/millrace -o json\n"
+     "  millrace files --node https://hub-1:9692 --token-file ops.token --ca "
+     "ca.pem\n\n" CLI_STATUS_USAGE},
     {"sinks", "the sinks of a node: state, lag, last error", cli_sinks,
      "  millrace sinks\n"
      "  millrace sinks -c edge.yaml -o json\n\n" CLI_STATUS_USAGE},
@@ -171,6 +173,15 @@ static const struct cli_command commands[] = {
      "  controller_mutation_rate                 partitions created or deleted a second\n"
      "  connection_creation_rate                 (of addresses) connections a "
      "second\n" CLI_TARGET_ANY_USAGE},
+    {"tokens", "list, create, revoke tokens of the admin API", cli_tokens,
+     "  millrace tokens\n"
+     "  millrace tokens create prometheus --role read > /etc/prometheus/millrace.token\n"
+     "  millrace tokens create ops --role admin --expires 30d\n"
+     "  millrace tokens revoke ops\n"
+     "  millrace ledger --node https://hub-1:9692 --token-file ops.token\n\n"
+     "  --role read|admin  what it may: look at files, sinks, the ledger; or also make tokens\n"
+     "  --expires TIME     30d, 12h; never unless written\n" CLI_STATUS_USAGE "\n"
+     "  create prints the token on standard output, this one time.\n"},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 

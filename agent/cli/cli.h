@@ -79,6 +79,7 @@ int cli_quotas(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_sinks(int argc, char **argv);
 int cli_tls(int argc, char **argv);
+int cli_tokens(int argc, char **argv);
 int cli_topics(int argc, char **argv);
 int cli_users(int argc, char **argv);
 int cli_version(int argc, char **argv);

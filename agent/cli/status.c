@@ -22,7 +22,7 @@ static int ask(int argc, char **argv, const char *path, struct status_arguments 
                json_t **ret_answer)
 {
     const struct cli_option options[] = {
-        CLI_TARGET_LOCAL(arguments->target),
+        CLI_TARGET_ADMIN(arguments->target),
         {.name = "output", .letter = 'o', .value = &arguments->output},
         {.name = "no-header", .flag = &arguments->no_header},
         {.name = "quiet", .letter = 'q', .flag = &arguments->is_quiet},

@@ -10,9 +10,15 @@
 #include "agent/local.h"
 #include "base/core/buffer.h"
 #include "base/core/error.h"
-#include "base/net/http_get.h"
+#include "base/net/http_call.h"
 
-enum { TIMEOUT_MS = 10000, ANSWER_BYTES_MAX = 256 << 20 };
+enum {
+    TIMEOUT_MS = 10000,
+    ANSWER_BYTES_MAX = 256 << 20,
+    ADMIN_PORT = 9692,
+    TOKEN_LINE_SIZE = 256,
+    BODY_SIZE_MAX = 4096,
+};
 
 static int local_target(const char *command, const struct cli_target *target,
                         enum local_socket socket, struct mr_address *ret_address)
@@ -77,40 +83,151 @@ static const char *words_of(json_t *answer)
     return words == NULL ? "it does not say why" : words;
 }
 
+/* ---- the admin API ---- */
+
+/* Everything that one call points to. */
+struct admin_call {
+    struct mr_http_call http;
+    struct mr_address address;
+    char token[TOKEN_LINE_SIZE];
+};
+
+/* "https://host:port" or "http://host:port"; the port is 9692 unless written. */
+static int parse_url(const char *command, const char *url, struct admin_call *call)
+{
+    struct mr_error error = {0};
+    const char *rest = strstr(url, "://");
+
+    call->http.is_tls = strncmp(url, "https://", 8) == 0;
+    if (!call->http.is_tls && strncmp(url, "http://", 7) != 0) {
+        return cli_fail(command, CLI_USAGE, "--node: http://HOST:PORT or https://HOST:PORT");
+    }
+    if (mr_address_parse(rest + 3, ADMIN_PORT, &call->address, &error) != 0 ||
+        call->address.is_unix) {
+        return cli_fail(command, CLI_USAGE, "--node: %s",
+                        error.code != 0 ? error.text : "a host is wanted here");
+    }
+    call->http.host = call->address.host;
+    call->http.port = call->address.port;
+    return CLI_OK;
+}
+
+static int read_token(const char *command, const char *path, struct admin_call *call)
+{
+    FILE *file = fopen(path, "re");
+    bool is_read = file != NULL && fgets(call->token, sizeof call->token, file) != NULL;
+
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    call->token[strcspn(call->token, "\r\n")] = '\0';
+    if (!is_read || call->token[0] == '\0') {
+        return cli_fail(command, CLI_FAILED, "%s holds no token, or cannot be read", path);
+    }
+    call->http.token = call->token;
+    return CLI_OK;
+}
+
+static int remote_target(const char *command, const struct cli_target *target,
+                         struct admin_call *call)
+{
+    int rc;
+
+    if (target->config != NULL || target->data != NULL) {
+        return cli_fail(command, CLI_USAGE, "--node names another node than -c or --data");
+    }
+    rc = parse_url(command, target->node, call);
+    if (rc != CLI_OK || target->token_file == NULL) {
+        return rc;
+    }
+    if (!call->http.is_tls && !mr_address_is_loopback(&call->address)) {
+        return cli_fail(command, CLI_USAGE,
+                        "a token does not go over the network without TLS: use https://");
+    }
+    call->http.ca = target->authority;
+    return read_token(command, target->token_file, call);
+}
+
+static int admin_target(const char *command, const struct cli_target *target,
+                        struct admin_call *call)
+{
+    int rc;
+
+    if (target->node != NULL) {
+        rc = remote_target(command, target, call);
+        call->http.ca = target->authority;
+        return rc;
+    }
+    if (target->token_file != NULL || target->authority != NULL) {
+        return cli_fail(command, CLI_USAGE,
+                        "tokens are for --node; a node's own socket needs none");
+    }
+    rc = local_target(command, target, LOCAL_ADMIN, &call->address);
+    call->http.socket_path = call->address.host;
+    return rc;
+}
+
+/* The answer as JSON; what is no good is told. */
+static int take_answer(const char *command, int status, const struct mr_bytes *body,
+                       json_t **ret_answer)
+{
+    json_error_t parse_error;
+    json_t *answer =
+        json_loadb((const char *)body->data, body->size_bytes, JSON_DECODE_ANY, &parse_error);
+    int rc;
+
+    if (answer == NULL) {
+        return cli_fail(command, CLI_FAILED, "the node answers %d: %.*s", status,
+                        (int)(body->size_bytes < 300 ? body->size_bytes : 300),
+                        (const char *)body->data);
+    }
+    if (status != 200 && json_object_get(answer, "error") != NULL) {
+        rc = cli_fail(command, CLI_FAILED, "the node answers %d: %s", status, words_of(answer));
+        json_decref(answer);
+        return rc;
+    }
+    *ret_answer = answer;
+    return CLI_OK;
+}
+
+int cli_target_call(const char *command, const struct cli_target *target, const char *method,
+                    const char *path, json_t *body, json_t **ret_answer)
+{
+    struct admin_call call = {.http = {.method = method,
+                                       .path = path,
+                                       .timeout_ms = TIMEOUT_MS,
+                                       .answer_size_bytes_max = ANSWER_BYTES_MAX}};
+    struct mr_error error = {0};
+    struct mr_bytes answer;
+    int status = 0;
+    char text[BODY_SIZE_MAX];
+    size_t size = body != NULL ? json_dumpb(body, text, sizeof text, JSON_COMPACT) : 0;
+    int exit_code = admin_target(command, target, &call);
+
+    mr_bytes_init(&answer);
+    if (body != NULL) {
+        call.http.body = text;
+        call.http.body_size_bytes = size;
+    }
+    json_decref(body);
+    if (size > sizeof text) {
+        exit_code = cli_fail(command, CLI_USAGE, "these arguments are too long");
+    }
+    if (exit_code == CLI_OK && mr_http_call(&call.http, &status, &answer, &error) != 0) {
+        exit_code = cli_fail(command, error.code == MR_EAUTH ? CLI_FAILED : CLI_UNREACHABLE, "%s",
+                             error.text);
+    } else if (exit_code == CLI_OK) {
+        exit_code = take_answer(command, status, &answer, ret_answer);
+    }
+    explicit_bzero(call.token, sizeof call.token);
+    mr_bytes_done(&answer);
+    return exit_code;
+}
+
 int cli_target_get(const char *command, const struct cli_target *target, const char *path,
                    json_t **ret_answer)
 {
-    struct mr_address address;
-    struct mr_error error = {0};
-    struct mr_bytes body;
-    json_error_t parse_error;
-    json_t *answer = NULL;
-    int status = 0;
-    int exit_code = local_target(command, target, LOCAL_ADMIN, &address);
-
-    if (exit_code != CLI_OK) {
-        return exit_code;
-    }
-    mr_bytes_init(&body);
-    if (mr_http_get(address.host, path, TIMEOUT_MS, ANSWER_BYTES_MAX, &status, &body, &error) !=
-        0) {
-        exit_code = cli_fail(command, CLI_UNREACHABLE, "%s", error.text);
-    } else {
-        answer =
-            json_loadb((const char *)body.data, body.size_bytes, JSON_DECODE_ANY, &parse_error);
-        if (answer == NULL) {
-            exit_code = cli_fail(command, CLI_FAILED, "the node answers %d, and no JSON", status);
-        } else if (status != 200 && json_object_get(answer, "error") != NULL) {
-            exit_code =
-                cli_fail(command, CLI_FAILED, "the node answers %d: %s", status, words_of(answer));
-            json_decref(answer);
-        }
-    }
-    mr_bytes_done(&body);
-    if (exit_code == CLI_OK) {
-        *ret_answer = answer;
-    }
-    return exit_code;
+    return cli_target_call(command, target, "GET", path, NULL, ret_answer);
 }
 
 int cli_check_output(const char *command, const char *output)

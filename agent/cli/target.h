@@ -16,9 +16,23 @@ struct cli_target {
     const char *data;
     const char *node;
     struct cli_login login; /* to that node */
+    const char *token_file; /* of the admin API at an URL */
+    const char *authority;  /* PEM file: who signed its certificate */
 };
 
-/* Rows of a subcommand's option table. */
+/* Rows of a subcommand's option table. ADMIN: the node's admin API, here or at --node URL. */
+#define CLI_TARGET_ADMIN(target)                                                                   \
+    CLI_TARGET_LOCAL(target), {.name = "node", .letter = 'b', .value = &(target).node},            \
+        {.name = "token-file", .value = &(target).token_file},                                     \
+    {                                                                                              \
+        .name = "ca", .value = &(target).authority                                                 \
+    }
+#define CLI_TARGET_ADMIN_USAGE                                                                     \
+    "  -b, --node URL     a node's admin address: https://hub-1:9692; http:// only without "       \
+    "secrets\n"                                                                                    \
+    "  --token-file FILE  its first line is the token (made by millrace tokens create)\n"          \
+    "  --ca FILE          who signed the node's certificate (default: the system's "               \
+    "authorities)\n" CLI_TARGET_LOCAL_USAGE
 #define CLI_TARGET_LOCAL(target)                                                                   \
     {.name = "config", .letter = 'c', .value = &(target).config},                                  \
     {                                                                                              \
@@ -47,6 +61,9 @@ int cli_target_kafka(const char *command, const struct cli_target *target,
  * status is 503 (a failing health). CLI_OK, or what went wrong, told on stderr. */
 int cli_target_get(const char *command, const struct cli_target *target, const char *path,
                    json_t **ret_answer);
+/* The same with another method, and a body (its reference is taken; NULL: none). */
+int cli_target_call(const char *command, const struct cli_target *target, const char *method,
+                    const char *path, json_t *body, json_t **ret_answer);
 /* What -o may be: table or json. */
 int cli_check_output(const char *command, const char *output);
 /* "-o json": the answer, indented. Takes the reference. */

@@ -468,11 +468,11 @@ static void check_admin(struct load *load)
     const struct node *admin = node_get(load->root, "admin");
     const struct config_place *place = admin == NULL ? &load->root->place : &admin->place;
     struct config_tls tls = config_admin_tls(config);
-    bool is_protected = tls.is_on && tls.clients == CONFIG_TLS_CLIENTS_REQUIRED;
+    bool is_protected = tls.is_on; /* tokens guard what is not for all */
 
     check_tls(load, place, "admin", &tls);
     check_address(load, place, "admin.address", config->admin.address, 9692,
-                  config->admin.is_insecure || is_protected, "set tls.clients: required, use");
+                  config->admin.is_insecure || is_protected, "set tls, use");
 }
 
 static void check_addresses(struct load *load)

@@ -109,6 +109,7 @@ struct config_admin {
     const char *address; /* NULL: only the Unix socket */
     bool is_insecure;
     struct config_tls tls;
+    struct mr_string_list hosts; /* further names in the Host header */
 };
 
 struct config_log {

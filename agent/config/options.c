@@ -439,13 +439,19 @@ static const struct mr_option admin_options[] = {
      .type = MR_OPT_STRING,
      .offset = offsetof(struct config_admin, address),
      .example = "127.0.0.1:9692",
-     .help = "HOST:PORT of /metrics and /health. Only on the Unix socket in the data directory "
+     .help = "HOST:PORT of the admin API: /metrics and /health for all, the rest for who has a "
+             "token ('millrace tokens create'). Only on the Unix socket in the data directory "
              "unless written."},
+    {.name = "hosts",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_admin, hosts),
+     .example = "[hub-1.example.com]",
+     .help = "Names besides node.name and localhost by which clients may call this address without "
+             "TLS. Others are refused, as a browser can be led here by any name."},
     {.name = "insecure",
      .type = MR_OPT_BOOL,
      .offset = offsetof(struct config_admin, is_insecure),
-     .help = "Must be true for an address that is not loopback, unless tls.clients is required "
-             "there."},
+     .help = "Must be true for an address that is not loopback and has no TLS."},
     {.name = "tls",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config_admin, tls),

@@ -1,9 +1,10 @@
 /* The disk door: everything that touches files goes through one of these, so that tests bring disks
  * that fail, tear, fill up, or lose what was not synced.
  *
- * Functions return 0 (or a count) or a negative MR_E...; descriptors are the kernel's own on the real
- * disk (sendfile needs them). Short writes are completed inside; a write that fails may have written
- * a part (the caller truncates). Calls block: what may take long is called from a worker. */
+ * Functions return 0 (or a count) or a negative MR_E...; descriptors are the kernel's own on the
+ * real disk (sendfile needs them). Short writes are completed inside; a write that fails may have
+ * written a part (the caller truncates). Calls block: what may take long is called from a worker.
+ */
 #ifndef BASE_CORE_DISK_H
 #define BASE_CORE_DISK_H
 
@@ -46,11 +47,11 @@ struct mr_disk_ops {
     ssize_t (*preadv)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
                       int64_t offset); /* short only at the end of the file */
     ssize_t (*preadv_cached)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
-                             int64_t offset); /* RWF_NOWAIT: MR_EAGAIN if any of it must be read from
-                                                 the device; a file system that cannot tell (tmpfs
-                                                 of old kernels) just reads */
+                             int64_t offset); /* RWF_NOWAIT: MR_EAGAIN if any of it must be read
+                                                 from the device; a file system that cannot tell
+                                                 (tmpfs of old kernels) just reads */
     int (*pwritev)(struct mr_disk *disk, int fd, const struct iovec *parts, int count,
-                   int64_t offset); /* all or an error */
+                   int64_t offset);             /* all or an error */
     int (*fsync)(struct mr_disk *disk, int fd); /* data and size; MR_EIO is final for this file */
     int (*start_writeback)(struct mr_disk *disk, int fd, int64_t offset, int64_t size_bytes);
     int (*truncate)(struct mr_disk *disk, int fd, int64_t size_bytes);
@@ -189,13 +190,16 @@ static inline int mr_disk_free_space(struct mr_disk *disk, const char *path,
     return disk->ops->free_space(disk, path, ret_free_bytes);
 }
 
-/* Whole files, for small state. The write is atomic: temporary file, fsync, rename, directory fsync;
- * after a crash the old or the new content is there. `*ret_data` is the caller's (mr_free), with a
- * NUL behind it. MR_ETOOLARGE beyond limit_bytes. */
+/* Whole files, for small state. The write is atomic: temporary file, fsync, rename, directory
+ * fsync; after a crash the old or the new content is there. `*ret_data` is the caller's (mr_free),
+ * with a NUL behind it. MR_ETOOLARGE beyond limit_bytes. */
 int mr_disk_read_file(struct mr_disk *disk, const char *path, size_t limit_bytes, char **ret_data,
                       size_t *ret_size, struct mr_error *error);
 int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data, size_t size_bytes,
                        struct mr_error *error);
+/* The same with mode 0600. */
+int mr_disk_write_private_file(struct mr_disk *disk, const char *path, const void *data,
+                               size_t size_bytes, struct mr_error *error);
 /* `mkdir -p`; each new name is fsynced into its parent. */
 int mr_disk_make_directories(struct mr_disk *disk, const char *path, mode_t mode,
                              struct mr_error *error);

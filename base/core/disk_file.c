@@ -5,7 +5,7 @@
 #include "base/core/disk.h"
 #include "base/core/memory.h"
 
-enum { FILE_MODE = 0640, TREE_DEPTH_MAX = 64 };
+enum { FILE_MODE = 0640, PRIVATE_MODE = 0600, TREE_DEPTH_MAX = 64 };
 
 int mr_disk_open(struct mr_disk *disk, const char *path, int flags, int *ret_fd,
                  struct mr_error *error)
@@ -102,15 +102,15 @@ static char *parent_of(const char *path)
     return slash == path ? mr_strdup("/") : mr_strndup(path, (size_t)(slash - path));
 }
 
-static int write_temporary(struct mr_disk *disk, const char *path, const void *data,
+static int write_temporary(struct mr_disk *disk, const char *path, mode_t mode, const void *data,
                            size_t size_bytes, struct mr_error *error)
 {
     int fd = -1;
     int rc;
 
-    rc = mr_disk_open(disk, path, MR_DISK_WRITE | MR_DISK_CREATE | MR_DISK_TRUNCATE, &fd, error);
+    rc = disk->ops->open(disk, path, MR_DISK_WRITE | MR_DISK_CREATE | MR_DISK_TRUNCATE, mode, &fd);
     if (rc != 0) {
-        return rc;
+        return mr_fail(error, rc, "open %s", path);
     }
     rc = mr_disk_pwrite(disk, fd, data, size_bytes, 0);
     if (rc != 0) {
@@ -126,8 +126,8 @@ close_file:
     return rc;
 }
 
-int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data, size_t size_bytes,
-                       struct mr_error *error)
+static int write_file(struct mr_disk *disk, const char *path, mode_t mode, const void *data,
+                      size_t size_bytes, struct mr_error *error)
 {
     char *temporary = mr_asprintf("%s.tmp", path);
     char *parent = parent_of(path);
@@ -137,7 +137,10 @@ int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data,
         rc = mr_fail(error, MR_ENOMEM, "write %s", path);
         goto free_names;
     }
-    rc = write_temporary(disk, temporary, data, size_bytes, error);
+    if (mode == PRIVATE_MODE) {
+        (void)mr_disk_unlink(disk, temporary); /* one that is left over keeps its mode */
+    }
+    rc = write_temporary(disk, temporary, mode, data, size_bytes, error);
     if (rc != 0) {
         goto remove_temporary;
     }
@@ -157,6 +160,18 @@ free_names:
     mr_free(parent);
     mr_free(temporary);
     return rc;
+}
+
+int mr_disk_write_file(struct mr_disk *disk, const char *path, const void *data, size_t size_bytes,
+                       struct mr_error *error)
+{
+    return write_file(disk, path, FILE_MODE, data, size_bytes, error);
+}
+
+int mr_disk_write_private_file(struct mr_disk *disk, const char *path, const void *data,
+                               size_t size_bytes, struct mr_error *error)
+{
+    return write_file(disk, path, PRIVATE_MODE, data, size_bytes, error);
 }
 
 /* ---- directories ---- */

@@ -204,6 +204,18 @@ const char *mr_http_header(const struct mr_http_exchange *exchange, const char *
     return http_request_header(&exchange->request, name);
 }
 
+void mr_http_wipe_header(struct mr_http_exchange *exchange, const char *name)
+{
+    struct http_request *request = &exchange->request;
+    char *text = (char *)request->text.data;
+
+    for (int i = 0; i < request->header_count; i++) {
+        if (strcasecmp(text + request->fields[i], name) == 0) {
+            explicit_bzero(text + request->values[i], strlen(text + request->values[i]));
+        }
+    }
+}
+
 const struct mr_bytes *mr_http_body(const struct mr_http_exchange *exchange)
 {
     return &exchange->request.body;

@@ -35,6 +35,7 @@ static const char *status_text(int status)
         {409, "Conflict"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},
+        {421, "Misdirected Request"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
@@ -115,7 +116,10 @@ static void make_head(struct mr_http_exchange *exchange, int status, const char 
     } else if (exchange->parse.version == 10) {
         mr_bytes_text(head, "Connection: keep-alive\r\n");
     }
-    mr_bytes_text(head, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    /* Nothing here is a page: a browser that was led to it shows, runs and keeps nothing. */
+    mr_bytes_text(head, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+                        "Referrer-Policy: no-referrer\r\n");
     mr_bytes_append(head, exchange->extra.data, exchange->extra.size_bytes);
     mr_bytes_text(head, "\r\n");
 }

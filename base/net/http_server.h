@@ -75,6 +75,8 @@ const char *mr_http_param(const struct mr_http_exchange *exchange, int index);
 int mr_http_query(const struct mr_http_exchange *exchange, const char *name, char *value,
                   size_t size);
 const char *mr_http_header(const struct mr_http_exchange *exchange, const char *name); /* or NULL */
+/* Overwrites the value of a header that holds a secret, as soon as it was looked at. */
+void mr_http_wipe_header(struct mr_http_exchange *exchange, const char *name);
 const struct mr_bytes *mr_http_body(const struct mr_http_exchange *exchange);
 struct mr_stream *mr_http_stream(struct mr_http_exchange *exchange); /* whose peer asks */
 /* Called once, if the client goes away (or the server is freed) before the answer: the exchange is

@@ -25,6 +25,9 @@ static void handle_any(struct mr_http_exchange *exchange, void *owner)
 
     (void)mr_http_query(exchange, "q", value, sizeof value);
     (void)mr_http_header(exchange, "accept");
+    mr_http_wipe_header(exchange, "authorization");
+    mr_assert(mr_http_header(exchange, "authorization") == NULL ||
+              mr_http_header(exchange, "authorization")[0] == '\0');
     if ((*mode & 1) != 0) {
         mr_http_stream_start(exchange, 200, "text/plain", &none, NULL);
         (void)mr_http_stream_write(exchange, value, sizeof value);
