@@ -227,6 +227,9 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .listeners = listeners,
         .listener_count = listener_count,
         .security = security_rights(agent->security),
+        .audit = {.is_enabled = config->audit.is_enabled,
+                  .retention_ms = config->audit.retention.time_ms,
+                  .retention_bytes = config->audit.retention.size_bytes},
         .topics = topics,
         .topic_count = topic_count,
     };
@@ -410,6 +413,16 @@ static bool is_admin_protected(const struct config *config)
     return tls.is_on; /* what is not for all is guarded by tokens */
 }
 
+static void on_audit(void *owner, const char *caller, const char *peer, const char *action,
+                     const char *resource, const char *outcome)
+{
+    const struct agent *agent = owner;
+
+    if (agent->queue != NULL) {
+        queue_audit(agent->queue, caller, peer, action, resource, outcome);
+    }
+}
+
 /* The names that a client may call the admin address by. */
 static int name_admin(struct agent *agent)
 {
@@ -472,6 +485,7 @@ static int open_admin(struct agent *agent, struct mr_error *error)
                                         .random = agent->random,
                                         .hosts = agent->admin_hosts,
                                         .host_count = agent->admin_host_count,
+                                        .on_audit = on_audit,
                                         .is_ready = is_ready,
                                         .owner = agent};
     rc = admin_open(&config, &agent->admin, error);

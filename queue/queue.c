@@ -12,6 +12,8 @@
 #include "base/core/memory.h"
 #include "base/core/metric.h"
 #include "base/core/workers.h"
+#include "queue/audit.h"
+#include "queue/broker/audit.h"
 #include "queue/broker/sasl.h"
 #include "queue/queue_internal.h"
 #include "queue/wire/kafka_error.h"
@@ -283,6 +285,7 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
         .connection_idle_ms_max = config->connection_idle_ms_max,
         .listeners = listeners,
         .listener_count = config->listener_count,
+        .audit = audit_trail_of(queue->audit),
         .security = {.is_enforced = config->security.is_enforced,
                      .allows_without_acl = config->security.allows_without_acl,
                      .super_users = config->security.super_users,
@@ -346,6 +349,12 @@ static int open_rooms(struct queue *queue, const struct queue_config *config,
         offsets.meta = queue->meta;
         offsets.replicas = queue->replicas;
         rc = group_offsets_open(&offsets, &queue->offsets, error);
+    }
+    if (rc == 0 && config->audit.is_enabled) {
+        const struct audit_config audit = {config->audit.retention_ms,
+                                           config->audit.retention_bytes};
+        rc = audit_open(queue, config->metrics, &audit, &queue->audit);
+        rc = rc != 0 ? mr_fail(error, rc, "audit") : 0;
     }
     if (rc == 0) {
         meta_listen(queue->meta, &queue->listener);
@@ -447,14 +456,27 @@ static void on_replicas_closed(void *owner)
     }
 }
 
-static void on_broker_closed(void *owner)
+static void on_audit_closed(void *owner)
 {
     struct queue *queue = owner;
 
+    queue->audit = NULL;
     if (queue->replicas != NULL) {
         replicas_close(queue->replicas, on_replicas_closed, queue);
     } else {
         on_replicas_closed(queue);
+    }
+}
+
+/* What was refused last is written, too. */
+static void on_broker_closed(void *owner)
+{
+    struct queue *queue = owner;
+
+    if (queue->audit != NULL) {
+        audit_close(queue->audit, on_audit_closed, queue);
+    } else {
+        on_audit_closed(queue);
     }
 }
 
@@ -470,6 +492,27 @@ void queue_close(struct queue *queue, void (*done)(void *owner), void *owner)
 }
 
 /* ---- looking ---- */
+
+void queue_audit(struct queue *queue, const char *principal, const char *address,
+                 const char *action, const char *resource, const char *outcome)
+{
+    bool is_ok = strcmp(outcome, "ok") == 0;
+    const struct audit_event event = {.principal = principal,
+                                      .address = address,
+                                      .action = action,
+                                      .resource = resource,
+                                      .outcome = is_ok ? "ok" : "denied",
+                                      .reason = is_ok ? NULL : outcome};
+
+    if (queue->audit == NULL) {
+        return;
+    }
+    if (is_ok) {
+        audit_note(audit_trail_of(queue->audit), &event);
+    } else {
+        audit_note_often(audit_trail_of(queue->audit), &event);
+    }
+}
 
 const char *queue_cluster_id(const struct queue *queue)
 {

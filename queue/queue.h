@@ -74,6 +74,13 @@ struct queue_security {
     size_t node_count;
 };
 
+/* The topic __audit (audit.h). */
+struct queue_audit_config {
+    bool is_enabled;
+    int64_t retention_ms;    /* 0: for ever */
+    int64_t retention_bytes; /* 0: no bound */
+};
+
 struct queue_listener_spec {
     struct mr_address address;
     struct mr_address advertise; /* host "": the address itself */
@@ -107,6 +114,7 @@ struct queue_config {
     const struct queue_listener_spec *listeners;
     size_t listener_count;
     struct queue_security security;
+    struct queue_audit_config audit;
     const struct queue_topic_spec *topics;
     size_t topic_count;
 };
@@ -121,6 +129,10 @@ void queue_close(struct queue *queue, void (*done)(void *owner), void *owner);
 /* Kafka's cluster id: text form of a uuid. */
 const char *queue_cluster_id(const struct queue *queue);
 uint16_t queue_listener_port(const struct queue *queue, size_t place);
+/* Notes in the audit what was done to this node by another way than the Kafka protocol. The strings
+ * are copied; nothing without an audit. outcome: "ok", or the words of a refusal. */
+void queue_audit(struct queue *queue, const char *principal, const char *address,
+                 const char *action, const char *resource, const char *outcome);
 /* For the health page: 0, or the first failure in words. */
 int queue_health(const struct queue *queue, struct mr_error *error);
 

@@ -20,6 +20,7 @@ struct queue {
     struct replicas *replicas;
     struct group_offsets *offsets;
     struct broker *broker;
+    struct audit *audit; /* NULL: none */
     struct meta_listener listener; /* for the watches */
     struct mr_link watches;
     struct mr_task end_task;

@@ -112,6 +112,11 @@ struct config_admin {
     struct mr_string_list hosts; /* further names in the Host header */
 };
 
+struct config_audit {
+    bool is_enabled;
+    struct config_retention retention;
+};
+
 struct config_log {
     int level;  /* enum mr_log_level */
     int format; /* 0 auto, else 1 + enum mr_log_format */
@@ -163,6 +168,7 @@ struct config {
     struct config_disk disk;
     struct mr_table_map topic_map; /* struct config_topic, names filled in */
     struct config_admin admin;
+    struct config_audit audit;
     struct config_log log;
     struct config_broker broker;
     int64_t workers;

@@ -459,6 +459,33 @@ static const struct mr_option admin_options[] = {
      .help = "TLS on this address. What is not written is taken from node.tls."},
     {0}};
 
+static const struct mr_option audit_retention_options[] = {
+    {.name = "time",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_retention, time_ms),
+     .fallback = "90d",
+     .help = "How long records are kept; 0: for ever."},
+    {.name = "size",
+     .type = MR_OPT_SIZE,
+     .offset = offsetof(struct config_retention, size_bytes),
+     .fallback = "64MiB",
+     .help = "Most bytes of them; the oldest segment of 8MiB goes first. 0: no bound."},
+    {0}};
+
+static const struct mr_option audit_options[] = {
+    {.name = "enabled",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(struct config_audit, is_enabled),
+     .fallback = "true",
+     .help = "Whether changes, refusals and failed logins are written to the topic __audit. It is "
+             "made when there is something to write."},
+    {.name = "retention",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_audit, retention),
+     .children = audit_retention_options,
+     .help = "When the oldest records go."},
+    {0}};
+
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const format_words[] = {"auto", "text", "json", "journal", NULL};
 
@@ -559,6 +586,11 @@ const struct mr_option config_options[] = {
      .offset = offsetof(struct config, admin),
      .children = admin_options,
      .help = "Metrics and health over HTTP."},
+    {.name = "audit",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config, audit),
+     .children = audit_options,
+     .help = "Who did what to this node."},
     {.name = "log",
      .type = MR_OPT_TABLE,
      .offset = offsetof(struct config, log),

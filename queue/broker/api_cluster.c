@@ -238,7 +238,7 @@ static int page_all(struct page *page)
     for (size_t i = 0; rc == 0 && i < image->topic_count; i++) {
         struct wire_string name = wire_text(image->topics[i]->name);
         if (!is_before_cursor(body, name) &&
-            request_may(page->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, name)) {
+            request_sees(page->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, name)) {
             rc = page_add(page, image->topics[i]);
         }
     }

@@ -37,7 +37,7 @@ static void on_group(void *owner, struct wire_string group, size_t offset_count)
 
     (void)offset_count;
     if (!listing->sees_all &&
-        !request_may(listing->request, OPERATION_DESCRIBE, RESOURCE_GROUP, group)) {
+        !request_sees(listing->request, OPERATION_DESCRIBE, RESOURCE_GROUP, group)) {
         return;
     }
     groups->items[groups->count].group_id = group;
@@ -50,7 +50,9 @@ void api_list_groups(struct request *request)
     const struct list_groups_request *body = request->body;
     const struct group_offsets *offsets = request->broker->offsets;
     struct list_groups_response response;
-    struct listing listing = {request, request_may_cluster(request), &response.groups};
+    struct listing listing = {
+        request, request_sees(request, OPERATION_DESCRIBE, RESOURCE_CLUSTER, wire_text(NULL)),
+        &response.groups};
 
     list_groups_response_init(&response);
     if (list_groups_response_group_array_make(&request->arena, &response.groups,

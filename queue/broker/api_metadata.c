@@ -62,7 +62,7 @@ static int fill_all_topics(struct request *request, struct metadata_response *re
 
     for (size_t i = 0; rc == 0 && i < image->topic_count; i++) {
         const struct image_topic *topic = image->topics[i];
-        if (request_may(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, wire_text(topic->name))) {
+        if (request_sees(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, wire_text(topic->name))) {
             rc = fill_topic(request, topic, &response->topics.items[count++]);
         }
     }
@@ -75,7 +75,7 @@ static int fill_all_topics(struct request *request, struct metadata_response *re
 /* Either right will do, as in CreateTopics. */
 static bool may_make(const struct request *request, struct wire_string name)
 {
-    return request_may(request, OPERATION_CREATE, RESOURCE_CLUSTER, name) ||
+    return request_sees(request, OPERATION_CREATE, RESOURCE_CLUSTER, name) ||
            request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, name);
 }
 
@@ -249,7 +249,7 @@ static bool may_create(const struct request *request, const struct metadata_requ
     return !is_asked_by_id(asked) && topic_name_check(asked->name.data, size) == NULL &&
            !topic_name_is_reserved(asked->name.data, size) &&
            image_find(image, asked->name.data, size) == NULL &&
-           request_may(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, asked->name) &&
+           request_sees(request, OPERATION_DESCRIBE, RESOURCE_TOPIC, asked->name) &&
            may_make(request, asked->name);
 }
 

@@ -295,7 +295,7 @@ static void on_offset_count(void *owner, struct wire_string topic, int32_t parti
 
     (void)partition;
     (void)offset;
-    if (!request_may(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
+    if (!request_sees(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
         return;
     }
     collect_topic(collect, topic)->partitions.count += 1;
@@ -308,7 +308,7 @@ static void on_offset_fill(void *owner, struct wire_string topic, int32_t partit
     struct offset_fetch_response_group_topic_partition *out;
     struct offset_fetch_response_group_topic_partition_array *list;
 
-    if (!request_may(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
+    if (!request_sees(collect->request, OPERATION_DESCRIBE, RESOURCE_TOPIC, topic)) {
         return;
     }
     list = &collect_topic(collect, topic)->partitions;

@@ -31,8 +31,8 @@ void api_init_producer_id(struct request *request)
     struct meta_change *change;
 
     if (body->transactional_id.size < 0 &&
-        !request_may(request, OPERATION_IDEMPOTENT_WRITE, RESOURCE_CLUSTER, wire_text(NULL)) &&
-        !request_may_somewhere(request, OPERATION_WRITE, RESOURCE_TOPIC)) {
+        !request_may_somewhere(request, OPERATION_WRITE, RESOURCE_TOPIC) &&
+        !request_may(request, OPERATION_IDEMPOTENT_WRITE, RESOURCE_CLUSTER, wire_text(NULL))) {
         respond_producer_id(request, KAFKA_CLUSTER_AUTHORIZATION_FAILED, -1);
         return;
     }

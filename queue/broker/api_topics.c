@@ -228,7 +228,7 @@ static int make_create(struct request *request, const struct create_topics_reque
         .replication_factor = in->replication_factor == -1 ? 1 : in->replication_factor,
         .validate_only = body->validate_only,
     };
-    if (!request_may(request, OPERATION_CREATE, RESOURCE_CLUSTER, wire_text(NULL)) &&
+    if (!request_sees(request, OPERATION_CREATE, RESOURCE_CLUSTER, wire_text(NULL)) &&
         !request_may(request, OPERATION_CREATE, RESOURCE_TOPIC, in->name)) {
         refuse(change, KAFKA_TOPIC_AUTHORIZATION_FAILED, "not authorized to create this topic");
     } else if (is_repeated) {

@@ -1,4 +1,5 @@
-/* ApiVersions: what the dispatch table serves, told in the version that the client speaks (KIP-511). */
+/* ApiVersions: what the dispatch table serves, told in the version that the client speaks
+ * (KIP-511). */
 #include <string.h>
 
 #include "base/core/error.h"

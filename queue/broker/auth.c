@@ -255,6 +255,8 @@ static int meet_certificate(struct auth *auth, struct connection *connection)
         mr_warn("certificate leads to no principal: connection closed",
                 KV_STR("peer", mr_stream_peer(connection->stream)),
                 KV_STR("subject", rc != MR_ETOOLARGE ? subject : "too long"));
+        audit_login_failed(connection, rc != MR_ETOOLARGE ? subject : "", "certificate",
+                           "its subject leads to no principal");
         return MR_EAUTH;
     }
     auth_set_principal(connection, name);
@@ -397,6 +399,7 @@ void auth_note_failure(const struct connection *connection, enum auth_failure ki
 {
     struct auth *auth = connection->broker->auth;
 
+    audit_login_failed(connection, user, mechanism, why);
     if (auth->failure_counts[kind] != NULL) {
         auth->failure_counts[kind]->values[0] += 1;
     }

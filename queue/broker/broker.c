@@ -281,6 +281,7 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     broker->disk = config->disk;
     broker->net = config->net;
     broker->random = config->random;
+    broker->audit = config->audit;
     broker->metrics = config->metrics;
     broker->meta = config->meta;
     broker->replicas = config->replicas;

@@ -9,6 +9,7 @@
 
 #include "base/net/stream.h"
 
+struct audit_trail;
 struct broker;
 struct group_offsets;
 struct meta;
@@ -81,6 +82,7 @@ struct broker_config {
     const struct broker_listener_config *listeners;
     size_t listener_count;
     struct broker_security security;
+    struct audit_trail *audit; /* outlives the broker; NULL: none */
 };
 
 /* Binds the listeners; connections are taken from broker_start on. Blocks. */

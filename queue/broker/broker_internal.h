@@ -10,6 +10,7 @@
 #include "base/core/list.h"
 #include "base/core/loop.h"
 #include "base/core/metric.h"
+#include "queue/broker/audit.h"
 #include "queue/broker/auth.h"
 #include "queue/broker/broker.h"
 #include "queue/broker/quota.h"
@@ -83,6 +84,7 @@ struct broker {
     struct mr_link strangers; /* struct sasl: not authenticated yet, in order of arrival */
     struct auth *auth;
     struct quotas *quotas;
+    struct audit_trail *audit;       /* the configuration's; NULL: none */
     struct mr_workers *auth_workers; /* passwords are checked there */
     struct mr_link closed;           /* connections: freed by the next turn */
     struct mr_task bury;
@@ -176,6 +178,7 @@ struct request {
     bool has_response;
     size_t charged_bytes;
     int64_t started_us;
+    struct audited *audited; /* a change: who asked for it; until it is answered */
     /* The handler's: */
     void *handler;
     void (*cancel)(struct request *request); /* the connection is gone: stop waiting; must end it */
@@ -241,6 +244,10 @@ int dispatch(struct request *request);
  * matter. */
 bool request_may(const struct request *request, enum operation operation,
                  enum resource_type resource, struct wire_string name);
+/* The same where a no is no refusal: what is not to be seen is left out of a list, or another right
+ * will do. */
+bool request_sees(const struct request *request, enum operation operation,
+                  enum resource_type resource, struct wire_string name);
 /* The cluster, by the operation that the API's entry names. */
 bool request_may_cluster(const struct request *request);
 /* With any resource of this kind (KIP-679). */

@@ -148,28 +148,33 @@ int dispatch(struct request *request)
         return refuse(request, "body cannot be decoded", rc);
     }
     quota_time_begin(request);
+    audit_begin(request);
     request->api->handle(request);
     quota_time_end(broker, request);
     return 0;
+}
+
+bool request_sees(const struct request *request, enum operation operation,
+                  enum resource_type resource, struct wire_string name)
+{
+    return request->connection != NULL && /* else nobody is there to be answered */
+           auth_may(request->broker->auth, request->connection, (enum acl_operation)operation,
+                    (enum acl_resource)resource,
+                    resource == RESOURCE_CLUSTER ? wire_text("kafka-cluster") : name);
 }
 
 bool request_may(const struct request *request, enum operation operation,
                  enum resource_type resource, struct wire_string name)
 {
     const struct connection *connection = request->connection;
-    bool may;
+    bool may = request_sees(request, operation, resource, name);
 
-    if (connection == NULL) {
-        return false; /* nobody is there to be answered */
-    }
-    may = auth_may(request->broker->auth, connection, (enum acl_operation)operation,
-                   (enum acl_resource)resource,
-                   resource == RESOURCE_CLUSTER ? wire_text("kafka-cluster") : name);
-    if (!may) {
+    if (!may && connection != NULL) {
         request->broker->metric_set->values[BROKER_DENIED] += 1;
         mr_debug("denied", KV_STR("principal", connection->principal),
                  KV_STR("peer", mr_stream_peer(connection->stream)), KV_I64("operation", operation),
                  KV_I64("resource", resource));
+        audit_denied(request, (int)operation, (int)resource, name.data, name.size);
     }
     return may;
 }

@@ -35,6 +35,7 @@ struct request *request_new(struct connection *connection, struct mr_buf *frame)
     request->started_us = mr_loop_now_us(broker->loop);
     request->api = NULL;
     request->body = NULL;
+    request->audited = NULL;
     request->handler = NULL;
     request->cancel = NULL;
     request->release = NULL;
@@ -134,6 +135,7 @@ void request_respond_at(struct request *request, int version, const void *respon
     int rc = 0;
 
     quota_time_end(request->broker, request);
+    audit_end(request, response);
     if (request->connection != NULL) {
         if (request->connection->is_muted) {
             response = tell_throttle(request, response);
@@ -176,6 +178,7 @@ void request_fail(struct request *request, int rc)
     struct connection *connection = request->connection;
 
     quota_time_forget(request);
+    audit_end(request, NULL);
     mr_warn("request could not be answered: connection closed",
             KV_STR("api", request->head.api != NULL ? request->head.api->name : "?"),
             KV_STR("peer", connection != NULL ? mr_stream_peer(connection->stream) : "gone"),

@@ -3,11 +3,13 @@
 A key that is offered and not in the table fails the test: whoever adds an API says here what it asks for
 and where its answer says no."""
 
+import json
 import struct
 
 import pytest
 
 import raw_kafka
+from node import run, wait_until
 from raw_kafka import Connection, compact, string
 
 TOPIC_DENIED, GROUP_DENIED, CLUSTER_DENIED = 29, 30, 31
@@ -144,3 +146,34 @@ def test_the_own_socket_may_everything(secure):
         keys = offered(connection)
         for key in sorted(keys & set(APIS)):
             assert error_of(connection, key) not in (TOPIC_DENIED, GROUP_DENIED, CLUSTER_DENIED), key
+
+
+CHANGES = {19: "CreateTopics", 20: "DeleteTopics", 21: "DeleteRecords", 30: "CreateAcls", 31: "DeleteAcls",
+           33: "AlterConfigs", 37: "CreatePartitions", 42: "DeleteGroups", 44: "IncrementalAlterConfigs",
+           47: "OffsetDelete", 49: "AlterClientQuotas", 51: "AlterUserScramCredentials"}
+
+
+def audit_of(node):
+    done = run("consume", "--data", node.data, "-t", "__audit", "-o", "beginning", "-e")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_refusal_and_every_change_is_in_the_audit(secure):
+    """Whatever key is asked: a no is told, and what changes something is told in either case."""
+    with connect(secure, "nobody") as connection:
+        keys = offered(connection) & set(APIS)
+        for key in sorted(keys):
+            error_of(connection, key)
+    with connect(secure, "root") as connection:
+        for key in sorted(keys):
+            error_of(connection, key)
+
+    def is_complete():
+        refused = {row["action"] for row in audit_of(secure)
+                   if row["principal"] == "User:nobody" and row["outcome"] == "denied"}
+        return len(refused) == len(keys)
+
+    wait_until(is_complete, what="a refusal of each key")
+    changed = {row["action"]: row for row in audit_of(secure) if row["principal"] == "User:root"}
+    assert set(changed) == {name for key, name in CHANGES.items() if key in keys}
+    assert not [row for row in changed.values() if row["outcome"] == "denied"]
