@@ -4,7 +4,8 @@
  * order: too many open connections: accepted and closed, so that the client learns of it at once;
  * no descriptor left: one client is refused with the reserve descriptor, and accepting rests for
  * 100 ms, since a ready listener that cannot be served would spin; too many half-open handshakes,
- * of one address or of all: see make_room.
+ * of one address or of all: see make_room; too many connections from one address: closed; made too
+ * fast by one address: refusals.h; too fast for the listener: they wait in the backlog.
  *
  * A Unix socket's file appears with its mode: bind takes the mode from the socket's inode (fchmod
  * before bind), less the umask, which chmod gives back before anybody can connect (before listen).
@@ -20,10 +21,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/core/bucket.h"
 #include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/net/admission.h"
 #include "base/net/net_internal.h"
+#include "base/net/refusals.h"
 #include "base/net/socket.h"
 #include "base/net/stream_internal.h"
 #include "base/net/tls_internal.h"
@@ -56,6 +60,8 @@ struct system_listener {
     struct mr_link handshakes; /* of struct half_open, oldest first */
     int handshake_count;
     struct crowd crowds[CROWDS]; /* the same by address; empty without TLS */
+    struct refusals refusals;
+    struct mr_bucket accepts; /* where there is a maximum of a second */
     int fd;
     struct mr_listen_options options;
     mr_listener_cb cb;
@@ -76,6 +82,7 @@ struct half_open {
     int64_t since_ms;
     struct system_listener *listener;
     struct tls_handshake *handshake;
+    struct mr_admitted *admitted;
 };
 
 static struct system_listener *system_of(struct mr_listener *listener)
@@ -103,8 +110,10 @@ static void want_accept(struct system_listener *self)
 
 /* ---- accepting ---- */
 
-static void hand_over(struct system_listener *self, struct mr_stream *stream)
+static void hand_over(struct system_listener *self, struct mr_stream *stream,
+                      struct mr_admitted *admitted)
 {
+    stream->admitted = admitted;
     stream_gate_enter(self->gate, stream);
     net_count(self->net, NET_ACCEPTED, 1);
     self->cb(&self->listener, self->owner, stream);
@@ -112,6 +121,7 @@ static void hand_over(struct system_listener *self, struct mr_stream *stream)
 
 static void half_open_free(struct half_open *half_open)
 {
+    admission_leave(half_open->admitted);
     mr_list_remove(&half_open->link);
     half_open->listener->handshake_count--;
     mr_list_remove(&half_open->crowd_link);
@@ -124,14 +134,18 @@ static void on_handshake(void *owner, int rc, struct mr_stream *stream,
 {
     struct half_open *half_open = owner;
     struct system_listener *self = half_open->listener;
+    struct mr_admitted *admitted = rc == 0 ? half_open->admitted : NULL;
 
+    if (rc == 0) {
+        half_open->admitted = NULL; /* the stream's from now on */
+    }
     half_open_free(half_open);
     if (rc != 0) {
         mr_debug("handshake failed", KV_STR("reason", error->text));
         return;
     }
     self->depth++;
-    hand_over(self, stream);
+    hand_over(self, stream, admitted);
     listener_leave(self);
 }
 
@@ -218,7 +232,7 @@ static bool make_room(struct system_listener *self, const struct crowd *crowd)
 }
 
 static int start_handshake(struct system_listener *self, int fd,
-                           const struct sockaddr_storage *address)
+                           const struct sockaddr_storage *address, struct mr_admitted *admitted)
 {
     struct half_open *half_open = mr_calloc(1, sizeof *half_open);
     int rc;
@@ -234,6 +248,7 @@ static int start_handshake(struct system_listener *self, int fd,
         return MR_EFULL;
     }
     half_open->listener = self;
+    half_open->admitted = admitted;
     rc = tls_handshake_start(self->net, self->options.tls, fd, NULL,
                              self->options.handshake_timeout_ms, on_handshake, half_open,
                              &half_open->handshake, NULL);
@@ -248,9 +263,29 @@ static int start_handshake(struct system_listener *self, int fd,
     return 0;
 }
 
+static bool is_admitted(struct system_listener *self, int fd,
+                        const struct sockaddr_storage *address, struct mr_admitted **ret_admitted)
+{
+    switch (admission_enter(self->options.admission, (const struct sockaddr *)(const void *)address,
+                            ret_admitted)) {
+    case ADMISSION_TAKEN:
+        return true;
+    case ADMISSION_FULL:
+        (void)close(fd);
+        net_count(self->net, NET_REFUSED_ADDRESS, 1);
+        return false;
+    case ADMISSION_TOO_FAST:
+        refusals_add(&self->refusals, fd);
+        net_count(self->net, NET_REFUSED_RATE, 1);
+        return false;
+    }
+    return false;
+}
+
 static void take_connection(struct system_listener *self, int fd,
                             const struct sockaddr_storage *address)
 {
+    struct mr_admitted *admitted;
     int open = self->gate->open + self->handshake_count;
     struct mr_stream *stream = NULL;
     int rc;
@@ -260,17 +295,21 @@ static void take_connection(struct system_listener *self, int fd,
         net_count(self->net, NET_REFUSED_FULL, 1);
         return;
     }
+    if (!is_admitted(self, fd, address, &admitted)) {
+        return;
+    }
     socket_prepare(fd);
     if (self->options.tls != NULL) {
-        rc = start_handshake(self, fd, address);
+        rc = start_handshake(self, fd, address, admitted);
     } else {
         rc = socket_stream_new(self->net, fd, &stream);
     }
     if (rc != 0) {
+        admission_leave(admitted);
         (void)close(fd);
         net_count(self->net, NET_REFUSED_FULL, 1);
     } else if (stream != NULL) {
-        hand_over(self, stream);
+        hand_over(self, stream, admitted);
     }
 }
 
@@ -286,6 +325,24 @@ static void rest_a_while(struct system_listener *self, int error_number)
     want_accept(self);
 }
 
+/* More than the maximum of a second are left in the backlog for a while. */
+static bool may_accept(struct system_listener *self)
+{
+    int64_t now_us = mr_loop_now_us(self->net->loop);
+    int64_t wait_us;
+
+    if (self->options.accepts_per_second_max <= 0) {
+        return true;
+    }
+    wait_us = mr_bucket_wait_us(&self->accepts, now_us);
+    if (wait_us == 0 || mr_timer_start_us(&self->rest, wait_us) != 0) {
+        return true;
+    }
+    net_count(self->net, NET_ACCEPT_DELAYS, 1);
+    want_accept(self);
+    return false;
+}
+
 static void on_acceptable(struct mr_io *io, int events)
 {
     struct system_listener *self = io->owner;
@@ -295,10 +352,17 @@ static void on_acceptable(struct mr_io *io, int events)
     for (int i = 0; i < ACCEPTS_PER_TURN && !self->is_closed && !self->is_paused; i++) {
         struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t size = sizeof address;
-        int fd = accept4(self->fd, (struct sockaddr *)(void *)&address, &size,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd;
 
+        if (!may_accept(self)) {
+            break;
+        }
+        fd = accept4(self->fd, (struct sockaddr *)(void *)&address, &size,
+                     SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
+            if (self->options.accepts_per_second_max > 0) {
+                (void)mr_bucket_take(&self->accepts, 1, mr_loop_now_us(self->net->loop));
+            }
             take_connection(self, fd, &address);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             rest_a_while(self, errno);
@@ -543,6 +607,7 @@ static void system_close(struct mr_listener *listener)
     self->is_closed = true;
     mr_io_stop(&self->io);
     mr_timer_stop(&self->rest);
+    refusals_done(&self->refusals);
     while (!mr_list_is_empty(&self->handshakes)) {
         struct half_open *half_open = mr_container(self->handshakes.next, struct half_open, link);
         tls_handshake_cancel(half_open->handshake);
@@ -593,7 +658,12 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
     self->cb = cb;
     self->owner = owner;
     mr_list_init(&self->handshakes);
+    refusals_init(&self->refusals, net->loop);
     mr_timer_init(&self->rest, net->loop, on_rest_over, self);
+    if (options->accepts_per_second_max > 0) {
+        mr_bucket_init(&self->accepts, options->accepts_per_second_max,
+                       options->accepts_per_second_max, mr_loop_now_us(net->loop));
+    }
     self->gate = stream_gate_new();
     if (self->gate == NULL) {
         mr_fail(error, MR_ENOMEM, "connection count");

@@ -29,6 +29,17 @@ static const struct mr_metric_def net_metrics[NET_METRIC_COUNT] = {
                           "Connections closed at once, because a listener had its maximum or the "
                           "process had no descriptor left.",
                           NULL},
+    [NET_REFUSED_ADDRESS] = {"millrace_net_refused_address_total", MR_COUNTER,
+                             "Connections closed at once, because their address had its maximum.",
+                             NULL},
+    [NET_REFUSED_RATE] = {"millrace_net_refused_rate_total", MR_COUNTER,
+                          "Connections closed after a while, because their address makes more than "
+                          "its quota.",
+                          NULL},
+    [NET_ACCEPT_DELAYS] = {"millrace_net_accept_delays_total", MR_COUNTER,
+                           "Times that a listener accepted nobody for a while, as it had accepted "
+                           "its maximum of a second.",
+                           NULL},
     [NET_ACCEPT_PAUSES] = {"millrace_net_accept_pauses_total", MR_COUNTER,
                            "Times that accepting paused, because descriptors or memory ran out.",
                            NULL},

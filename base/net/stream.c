@@ -12,6 +12,7 @@
 #include "base/net/stream.h"
 
 #include "base/core/memory.h"
+#include "base/net/admission.h"
 #include "base/net/cold.h"
 #include "base/net/net_internal.h"
 #include "base/net/stream_internal.h"
@@ -504,6 +505,8 @@ void mr_stream_close(struct mr_stream *stream, bool is_abort)
     while (!mr_list_is_empty(&stream->queue)) {
         finish_first(stream, MR_ECANCELED);
     }
+    admission_leave(stream->admitted);
+    stream->admitted = NULL;
     if (stream->gate != NULL) {
         stream->gate->open--;
         stream_gate_unref(stream->gate);

@@ -17,6 +17,7 @@
 #include "base/core/list.h"
 #include "base/core/loop.h"
 
+struct mr_admission; /* base/net/admission.h */
 struct mr_metrics;
 struct mr_stream;
 struct mr_stream_piece;
@@ -123,8 +124,10 @@ struct mr_listen_options {
     int inherited_fd;           /* 0: none, or from socket activation (never standard input) */
     bool reuse_port;            /* several loops listen on one port (SO_REUSEPORT) */
     struct mr_tls_context *tls; /* NULL: plain */
-    int64_t handshake_timeout_ms; /* 0: 10 s */
-    int handshakes_max;           /* half-open ones at a time; 0: 1000 */
+    int64_t handshake_timeout_ms;   /* 0: 10 s */
+    int handshakes_max;             /* half-open ones at a time; 0: 1000 */
+    struct mr_admission *admission; /* bounds per address, or NULL; outlives the listener */
+    int accepts_per_second_max;     /* 0: unbounded; beyond it new ones wait to be accepted */
 };
 
 struct mr_connect_options {

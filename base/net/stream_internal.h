@@ -10,6 +10,7 @@
 
 struct cold_read;
 struct mr_net;
+struct mr_admitted;
 struct mr_stream_gate;
 
 /* All calls are on the stream's loop, do not block, and fire no callbacks. */
@@ -47,6 +48,7 @@ struct mr_stream {
     struct mr_loop *loop;
     struct mr_net *net;          /* for cold reads and metrics; NULL: ranges are taken for warm */
     struct mr_stream_gate *gate; /* the listener's count of open streams, or NULL */
+    struct mr_admitted *admitted; /* its address, where that is bounded, or NULL */
     const struct mr_stream_events *events; /* NULL until set */
     void *owner;
     struct mr_link queue; /* of mr_stream_piece */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/core/metric.h"
+#include "base/net/admission.h"
 #include "base/net/net_internal.h"
 #include "tests/lib/net_fixture.h"
 #include "tests/lib/test.h"
@@ -68,6 +69,79 @@ TEST(listener, refuses_beyond_its_maximum)
     dial_many(f, 1, ends);
     CHECK(NET_UNTIL(f, f->accepted == 2));
     close_all(ends, 1);
+    net_fixture_free(f);
+}
+
+static double one_a_second(void *owner, const char *host)
+{
+    (void)owner;
+    CHECK_STR(host, "127.0.0.1");
+    return 1;
+}
+
+/* Too many from one address are closed at once. */
+TEST(listener, bounds_how_many_an_address_has)
+{
+    struct net_fixture *f = net_fixture_new();
+    struct mr_admission_config config = {.loop = f->loop, .connections_max = 1};
+    struct mr_listen_options options = {.inherited_fd = -1};
+    struct net_end ends[3];
+
+    CHECK_EQ(mr_admission_new(&config, &options.admission), 0);
+    CHECK_EQ(net_fixture_listen(f, false, &options), 0);
+    dial_many(f, 3, ends);
+    CHECK(NET_UNTIL(f, f->accepted == 1 && count_ended(ends, 3) == 2));
+    net_end_close(&f->server, false);
+    CHECK_EQ(mr_admission_count(options.admission), 0);
+    close_all(ends, 3);
+    dial_many(f, 1, ends);
+    CHECK(NET_UNTIL(f, f->accepted == 2));
+    close_all(ends, 1);
+    mr_listener_close(f->listener);
+    f->listener = NULL;
+    mr_admission_close(options.admission); /* before the stream goes */
+    net_fixture_free(f);
+}
+
+/* Too fast from one address are closed, but not at once. (The fixture itself closes the second.) */
+TEST(listener, bounds_how_fast_an_address_comes)
+{
+    struct net_fixture *f = net_fixture_new();
+    struct mr_admission_config config = {.loop = f->loop, .rate_of = one_a_second, .window_s = 1};
+    struct mr_listen_options options = {.inherited_fd = -1};
+    struct net_end ends[3];
+    int64_t began_ms = net_fixture_clock_ms();
+
+    CHECK_EQ(mr_admission_new(&config, &options.admission), 0);
+    CHECK_EQ(net_fixture_listen(f, false, &options), 0);
+    dial_many(f, 3, ends);
+    CHECK(NET_UNTIL(f, count_ended(ends, 3) == 2));
+    if (f->accepted == 2) { /* else the machine is slow, and so was the third */
+        CHECK_LT(began_ms + 990, net_fixture_clock_ms());
+    }
+    close_all(ends, 3);
+    dial_many(f, 3, ends);
+    close_all(ends, 3);
+    mr_listener_close(f->listener); /* with those that are refused in it */
+    f->listener = NULL;
+    mr_admission_close(options.admission);
+    net_fixture_free(f);
+}
+
+/* Beyond its maximum of a second a listener leaves them in the backlog. */
+TEST(listener, accepts_no_faster_than_it_may)
+{
+    struct net_fixture *f = net_fixture_new();
+    struct mr_listen_options options = {.inherited_fd = -1, .accepts_per_second_max = 2};
+    struct net_end ends[6];
+    int64_t began_ms = net_fixture_clock_ms();
+
+    CHECK_EQ(net_fixture_listen(f, false, &options), 0);
+    dial_many(f, 6, ends);
+    CHECK(NET_UNTIL(f, f->accepted == 6));
+    /* Two at once, and one more; the others each half a second later. */
+    CHECK_LT(began_ms + 1450, net_fixture_clock_ms());
+    close_all(ends, 6);
     net_fixture_free(f);
 }
 
