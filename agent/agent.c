@@ -164,6 +164,7 @@ static int make_listeners(const struct agent *agent, struct queue_listener_spec 
     inherited_init(&inherited);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         specs[i].connections_max = (int)listen[i].connections_max;
+        specs[i].connection_rate_max = (int)listen[i].connection_rate_max;
         security_put_listener(agent->security, i, &specs[i]);
         rc = mr_address_parse(listen[i].address, 9092, &specs[i].address, error);
         if (rc == 0 && listen[i].advertise != NULL) {
@@ -224,6 +225,9 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .memory_limit_bytes = config->broker.memory_bytes,
         .connection_idle_ms_max = config->broker.idle_ms_max,
         .quota_window_ms = config->broker.quota_window_ms,
+        .address_connections_max = (int)config->broker.connections_per_address_max,
+        .address_exceptions = config->broker.connections_per_address_except.items,
+        .address_exception_count = config->broker.connections_per_address_except.count,
         .listeners = listeners,
         .listener_count = listener_count,
         .security = security_rights(agent->security),

@@ -86,7 +86,8 @@ struct queue_listener_spec {
     struct mr_address advertise; /* host "": the address itself */
     bool is_control;             /* the node's own Unix socket: full rights */
     int connections_max;
-    int inherited_fd; /* a socket that listens already; 0: none */
+    int connection_rate_max; /* accepted a second; 0: unbounded */
+    int inherited_fd;        /* a socket that listens already; 0: none */
     struct mr_tls_context *tls;
     unsigned sasl;           /* enum queue_sasl; 0: nobody is asked */
     int64_t sasl_session_ms; /* clients must prove again who they are; 0: never */
@@ -99,7 +100,7 @@ struct queue_config {
     struct mr_random *random;
     struct mr_metrics *metrics;
     const char *data_directory; /* exists and is locked by the caller */
-    struct mr_uuid boot_id;     /* mr_boot_id; zero: every unclean end is taken for a loss of power */
+    struct mr_uuid boot_id; /* mr_boot_id; zero: every unclean end is taken for a loss of power */
     const char *node_name;
     int32_t node_id;
     const char *rack;         /* NULL: none */
@@ -110,6 +111,9 @@ struct queue_config {
     int64_t request_size_bytes_max;
     int64_t memory_limit_bytes; /* of requests being handled: admission */
     int64_t quota_window_ms;
+    int address_connections_max;           /* of one address, over all listeners; 0: unbounded */
+    const char *const *address_exceptions; /* "10.0.0.1=100" */
+    size_t address_exception_count;
     int64_t connection_idle_ms_max;
     const struct queue_listener_spec *listeners;
     size_t listener_count;

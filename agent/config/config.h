@@ -39,6 +39,7 @@ struct config_listen {
     const char *address;
     const char *advertise;
     int64_t connections_max;
+    int64_t connection_rate_max;
     bool is_insecure;
     struct config_tls tls;
     struct mr_string_list sasl; /* mechanisms */
@@ -128,6 +129,8 @@ struct config_broker {
     int64_t request_size_bytes_max;
     int64_t memory_bytes;
     int64_t idle_ms_max;
+    int64_t connections_per_address_max;
+    struct mr_string_list connections_per_address_except; /* ADDRESS=NUMBER */
     int64_t quota_window_ms;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/config/config.h"
+#include "base/net/admission.h"
 
 static const char *check_name(const void *value)
 {
@@ -113,6 +114,19 @@ static const char *check_cluster_key(const void *value)
                                       : "a key has 16 to 1024 characters: openssl rand -base64 32";
 }
 
+static const char *check_admission_exceptions(const void *value)
+{
+    const struct mr_string_list *list = value;
+    struct mr_admission_exception exception;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (mr_admission_exception_parse(list->items[i], &exception, NULL) != 0) {
+            return "ADDRESS=NUMBER is wanted, as in 10.0.0.7=5000";
+        }
+    }
+    return NULL;
+}
+
 static const struct mr_option node_options[] = {
     {.name = "name",
      .type = MR_OPT_STRING,
@@ -181,6 +195,13 @@ static const struct mr_option listen_options[] = {
      .min = 1,
      .max = 1000000,
      .help = "More connections than this are closed at once, and counted."},
+    {.name = "connection_rate",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_listen, connection_rate_max),
+     .fallback = "0",
+     .max = 1000000,
+     .help = "New connections a second; beyond it they wait until they are accepted. 0: as many as "
+             "come."},
     {.name = "insecure",
      .type = MR_OPT_BOOL,
      .offset = offsetof(struct config_listen, is_insecure),
@@ -536,14 +557,30 @@ static const struct mr_option broker_options[] = {
      .fallback = "10m",
      .min = 1000,
      .help = "A connection without a request for this long is closed."},
+    {.name = "connections_per_address",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_broker, connections_per_address_max),
+     .fallback = "0",
+     .max = 1000000,
+     .help =
+         "More connections than this from one address, over all listeners, are closed at once, "
+         "and counted. 0: as many as there are. How fast an address may connect is a quota: see "
+         "'millrace quotas'."},
+    {.name = "connections_per_address_except",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_broker, connections_per_address_except),
+     .check = check_admission_exceptions,
+     .example = "[10.0.0.7=5000]",
+     .help = "ADDRESS=NUMBER: another maximum for one address. 0: none at all."},
     {.name = "quota_window",
      .type = MR_OPT_DURATION,
      .offset = offsetof(struct config_broker, quota_window_ms),
      .fallback = "10s",
      .min = 100,
      .max = 3600 * 1000,
-     .help = "How much of a client's quota may be used at once after a rest, as time; see 'millrace "
-             "quotas'."},
+     .help =
+         "How much of a client's quota may be used at once after a rest, as time; see 'millrace "
+         "quotas'."},
     {0}};
 
 const struct mr_option config_options[] = {

@@ -8,6 +8,7 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/core/workers.h"
+#include "base/net/admission.h"
 #include "queue/broker/broker_internal.h"
 
 enum { IDLE_CHECK_MS = 1000, HANDSHAKE_MS = 10 * 1000 };
@@ -92,6 +93,7 @@ static void broker_free(struct broker *broker)
     }
     mr_metric_set_free(broker->metric_set);
     auth_free(broker->auth);
+    mr_admission_close(broker->admission);
     quotas_free(broker->quotas);
     mr_workers_free(broker->auth_workers);
     mr_task_cancel(&broker->bury);
@@ -204,6 +206,8 @@ static int listener_open(struct listener *listener, const struct broker_listener
         .handshake_timeout_ms = listener->broker->connection_idle_ms_max < HANDSHAKE_MS
                                     ? listener->broker->connection_idle_ms_max
                                     : HANDSHAKE_MS,
+        .admission = config->is_control ? NULL : listener->broker->admission,
+        .accepts_per_second_max = config->connection_rate_max,
     };
     int rc;
 
@@ -329,6 +333,9 @@ int broker_open(const struct broker_config *config, struct broker **ret_broker,
         (void)mr_fail(error, rc, "broker");
     } else {
         rc = auth_new(config, &broker->auth, error);
+    }
+    if (rc == 0) {
+        rc = quota_admission_new(broker, config, &broker->admission, error);
     }
     if (rc == 0) {
         rc = broker_listen(broker, config, error);

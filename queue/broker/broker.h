@@ -55,6 +55,7 @@ struct broker_listener_config {
     struct mr_address advertise; /* host "": the address itself */
     bool is_control;             /* the node's own Unix socket: full rights */
     int connections_max;         /* 0: unbounded */
+    int connection_rate_max;     /* accepted a second; 0: unbounded */
     int inherited_fd;            /* a socket that listens already; 0: none */
     struct mr_tls_context *tls;
     unsigned sasl_mechanisms; /* enum sasl_mechanism, as bits; 0: nobody is asked */
@@ -78,7 +79,10 @@ struct broker_config {
     int64_t request_size_bytes_max;
     int64_t memory_limit_bytes;
     int64_t connection_idle_ms_max;
-    int64_t quota_window_ms; /* 0: quota.h's */
+    int64_t quota_window_ms;               /* 0: quota.h's */
+    int address_connections_max;           /* of one address, over all listeners; 0: unbounded */
+    const char *const *address_exceptions; /* "10.0.0.1=100" */
+    size_t address_exception_count;
     const struct broker_listener_config *listeners;
     size_t listener_count;
     struct broker_security security;

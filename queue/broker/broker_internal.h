@@ -85,6 +85,7 @@ struct broker {
     struct auth *auth;
     struct quotas *quotas;
     struct audit_trail *audit;       /* the configuration's; NULL: none */
+    struct mr_admission *admission;  /* of the listeners but the own socket */
     struct mr_workers *auth_workers; /* passwords are checked there */
     struct mr_link closed;           /* connections: freed by the next turn */
     struct mr_task bury;

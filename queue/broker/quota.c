@@ -8,6 +8,7 @@
 #include "base/core/hash.h"
 #include "base/core/map.h"
 #include "base/core/memory.h"
+#include "base/net/admission.h"
 #include "queue/broker/broker_internal.h"
 
 enum quota_metric {
@@ -440,6 +441,41 @@ void quota_time_forget(const struct request *request)
     if (request->broker->quotas->timed == request) {
         request->broker->quotas->timed = NULL;
     }
+}
+
+/* ---- addresses ---- */
+
+static double rate_of_host(void *owner, const char *host)
+{
+    const struct quotas *quotas = owner;
+
+    return quota_set_host_rate(quotas->set, wire_text(host));
+}
+
+int quota_admission_new(struct broker *broker, const struct broker_config *config,
+                        struct mr_admission **ret_admission, struct mr_error *error)
+{
+    struct mr_admission_exception *exceptions =
+        mr_calloc(config->address_exception_count + 1, sizeof *exceptions);
+    struct mr_admission_config admission = {
+        .loop = broker->loop,
+        .connections_max = config->address_connections_max,
+        .exceptions = exceptions,
+        .exception_count = config->address_exception_count,
+        .rate_of = rate_of_host,
+        .owner = broker->quotas,
+        .window_s = broker->quotas->window_s,
+    };
+    int rc = exceptions == NULL ? mr_fail(error, MR_ENOMEM, "broker") : 0;
+
+    for (size_t i = 0; rc == 0 && i < config->address_exception_count; i++) {
+        rc = mr_admission_exception_parse(config->address_exceptions[i], &exceptions[i], error);
+    }
+    if (rc == 0 && mr_admission_new(&admission, ret_admission) != 0) {
+        rc = mr_fail(error, MR_ENOMEM, "broker");
+    }
+    mr_free(exceptions);
+    return rc;
 }
 
 /* ---- life ---- */

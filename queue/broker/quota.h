@@ -17,7 +17,9 @@
 #include "queue/meta/quotas.h"
 
 struct broker;
+struct broker_config;
 struct connection;
+struct mr_admission;
 struct mr_error;
 struct quotas;
 struct request;
@@ -48,6 +50,11 @@ void quota_time_end(struct broker *broker, struct request *request);
 void quota_time_forget(const struct request *request);
 /* What the answer tells: how long its connection is muted. */
 int32_t quota_throttle_ms(const struct connection *connection);
+
+/* How many connections a second an address may make, and bounds of how many it may have: for the
+ * listeners. Ends before the broker does (mr_admission_close). */
+int quota_admission_new(struct broker *broker, const struct broker_config *config,
+                        struct mr_admission **ret_admission, struct mr_error *error);
 
 /* The connection closes. */
 void quota_leave(struct connection *connection);
