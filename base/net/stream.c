@@ -460,6 +460,9 @@ static void check_unread(struct mr_stream *stream)
     }
     stream->is_hangup_seen = true;
     want_events(stream);
+    if (stream->is_paused && stream->events != NULL && stream->events->on_hangup != NULL) {
+        stream->events->on_hangup(stream, stream->owner);
+    }
 }
 
 void stream_on_ready(struct mr_stream *stream, int events)

@@ -29,6 +29,9 @@ struct mr_stream_events {
     void (*on_readable)(struct mr_stream *stream, void *owner);
     /* The send queue fell below the low mark after it had been over the high one. May be NULL. */
     void (*on_drained)(struct mr_stream *stream, void *owner);
+    /* While reading is paused: the far side has ended; there may be bytes to read before the end.
+     * Once for each pause. May be NULL. */
+    void (*on_hangup)(struct mr_stream *stream, void *owner);
     /* The stream is broken (code is MR_ENETWORK, ...). The owner then closes. At most once, and not
      * after mr_stream_read has told the same. Never inside a call of the owner's. */
     void (*on_failed)(struct mr_stream *stream, void *owner, int code);

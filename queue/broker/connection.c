@@ -547,6 +547,26 @@ static void on_readable(struct mr_stream *stream, void *owner)
     connection_read(owner);
 }
 
+/* Who leaves while it is muted need not be kept for its throttle time. What it has said before is
+ * still taken when that is over. */
+static void on_hangup(struct mr_stream *stream, void *owner)
+{
+    struct connection *connection = owner;
+    uint8_t *scratch = connection->broker->scratch;
+    ssize_t got;
+
+    if (!connection->is_muted || connection->is_ended || connection->backlog.size_bytes > 0 ||
+        connection->frame != NULL) {
+        return;
+    }
+    got = mr_stream_read(stream, scratch, BROKER_SCRATCH_SIZE);
+    if (got > 0) {
+        connection_keep(connection, scratch, (size_t)got);
+    } else if (got != MR_EAGAIN) {
+        connection_end(connection, got);
+    }
+}
+
 static void on_failed(struct mr_stream *stream, void *owner, int code)
 {
     (void)stream;
@@ -556,8 +576,8 @@ static void on_failed(struct mr_stream *stream, void *owner, int code)
 
 int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream)
 {
-    static const struct mr_stream_events events = {.on_readable = on_readable,
-                                                   .on_failed = on_failed};
+    static const struct mr_stream_events events = {
+        .on_readable = on_readable, .on_hangup = on_hangup, .on_failed = on_failed};
     struct connection *connection = mr_calloc(1, sizeof *connection);
     int rc;
 

@@ -138,9 +138,21 @@ def test_a_change_counts_at_once(hub):
 
 
 def test_a_throttled_client_that_leaves(hub):
+    before = 1  # the control connection; that of the start goes
+    wait_until(lambda: metric(hub, "millrace_broker_connections") == before, what="one connection")
     set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=FOR_EVER)
     with connect(hub) as connection:
-        assert produce(connection)[1] > 0
+        assert produce(connection)[1] > 60000
+        assert metric(hub, "millrace_broker_connections") == before + 1
+    wait_until(lambda: metric(hub, "millrace_broker_connections") == before, what="its place to be free")
+    # What it has said before it left is taken, in its time.
+    with connect(hub) as connection:
+        for _ in range(3):
+            connection.send(0, 3, produce_request(acks=0))
+    set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=None)
+    with connect(hub, "other") as free:
+        wait_until(lambda: fetch(free, offset=3)[2] > VALUE_SIZE, what="the last record")
+    set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=FOR_EVER)
     with connect(hub) as connection:
         assert produce(connection)[1] > 0
         hub.stop()  # with one that is muted
