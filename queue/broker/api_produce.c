@@ -5,7 +5,11 @@
  * go on.
  * 2. acks=0 and something is refused: there is no answer to put it in, so the connection is closed,
  * as Kafka does; the client then asks for metadata again.
- * 3. The connection goes while appends are under way: they are finished, nobody is told. */
+ * 3. The connection goes while appends are under way: they are finished, nobody is told.
+ * 4. A compressed batch is large, or inflates beyond what is done here: a worker checks it. Produce
+ * requests behind it on the same connection wait for that, so that a producer's batches are
+ * appended in its order; those of other connections do not. The connection goes meanwhile: nothing
+ * of what waits is appended, as if it had not been read. */
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -14,20 +18,35 @@
 #include "base/core/logger.h"
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/batch_check.h"
+#include "queue/wire/bytes.h"
 #include "queue/wire/produce.h"
 
-struct produce;
+enum {
+    CHECK_HERE_BYTES_MAX = 128 * 1024,   /* of a compressed batch: larger ones go to a worker ... */
+    INFLATE_HERE_BYTES_MAX = 256 * 1024, /* ... and those that come to more than this */
+};
 
 struct produce_part {
     struct partition_append append;
     struct produce *produce;
     struct produce_response_partition *out;
+    const struct wire_records *records;
+    struct partition *partition; /* a reference; NULL: refused before it was looked at */
+    struct batch_check check;
+    struct batch_check_result result;
+    int16_t error; /* of the batch */
+    bool is_large; /* for a worker */
 };
 
 struct produce {
     struct request *request;
     struct produce_response response;
     struct produce_part *parts;
+    size_t part_count;
+    struct check_job job;
+    struct produce *next; /* of the same connection, not begun yet */
+    bool is_checked;
+    int rc; /* no memory */
     int pending;
     bool is_refused;
 };
@@ -110,14 +129,11 @@ static void check_prepare(const struct produce *produce, const struct image_topi
     const struct topic_settings *settings = &topic->settings;
     int64_t now_ms = mr_loop_wall_ms(broker->loop);
 
-    mr_bytes_clear(&broker->decompressed);
     *check = (struct batch_check){
         .batch_size_bytes_max = (size_t)topic_settings_number(settings, TOPIC_MAX_MESSAGE_BYTES),
         .records_size_bytes_max = (size_t)broker->request_size_bytes_max,
         .timestamp_before_ms = INT64_MIN,
         .timestamp_after_ms = INT64_MAX,
-        .codecs = broker->codecs,
-        .scratch = &broker->decompressed,
     };
     if (topic_settings_has_word(settings, TOPIC_CLEANUP_POLICY, "compact")) {
         check->flags |= BATCH_CHECK_KEYS;
@@ -133,30 +149,54 @@ static void check_prepare(const struct produce *produce, const struct image_topi
     }
 }
 
-static int16_t check_batch(struct produce *produce, const struct image_topic *topic,
-                           const struct wire_records *records,
-                           struct produce_response_partition *out)
+/* On the loop or on a worker, with that one's own codecs and memory. */
+static void check_run(struct produce_part *part, struct mr_codec_context *codecs,
+                      struct mr_bytes *scratch)
 {
-    struct batch_check check;
-    struct batch_check_result result = {.record_index = -1};
-    int16_t error;
+    mr_bytes_clear(scratch);
+    part->check.codecs = codecs;
+    part->check.scratch = scratch;
+    part->error =
+        batch_check(&part->check, part->records->data, (size_t)part->records->size, &part->result);
+}
 
-    if (records->size <= 0) {
-        refuse(produce, out, KAFKA_INVALID_RECORD, "no record batch");
-        return KAFKA_INVALID_RECORD;
+static bool is_compressed(const struct wire_records *records)
+{
+    return records->size >= BATCH_HEADER_SIZE &&
+           (wire_get_int16(records->data + BATCH_CRC_START) & BATCH_CODEC_MASK) != MR_CODEC_NONE;
+}
+
+/* Everything that takes a bounded, short time is checked at once. */
+static void check_here(struct produce_part *part)
+{
+    struct broker *broker = part->produce->request->broker;
+    size_t limit_bytes = part->check.records_size_bytes_max;
+
+    if (is_compressed(part->records)) {
+        part->is_large = part->records->size > CHECK_HERE_BYTES_MAX;
+        if (limit_bytes > INFLATE_HERE_BYTES_MAX) {
+            part->check.records_size_bytes_max = INFLATE_HERE_BYTES_MAX;
+        }
     }
-    check_prepare(produce, topic, &check);
-    error = batch_check(&check, records->data, (size_t)records->size, &result);
-    if (error == KAFKA_NONE) {
-        return KAFKA_NONE;
+    if (!part->is_large) {
+        check_run(part, broker->codecs, &broker->decompressed);
+        part->is_large = part->result.is_inflated && limit_bytes > INFLATE_HERE_BYTES_MAX;
     }
-    refuse(produce, out, error, result.reason);
-    if (result.record_index >= 0 && produce_response_record_error_array_make(
-                                        &produce->request->arena, &out->record_errors, 1) == 0) {
-        out->record_errors.items[0].batch_index = result.record_index;
-        out->record_errors.items[0].batch_index_error_message = wire_text(result.reason);
+    part->check.records_size_bytes_max = limit_bytes;
+}
+
+static void refuse_batch(struct produce_part *part)
+{
+    struct produce *produce = part->produce;
+    struct produce_response_partition *out = part->out;
+
+    refuse(produce, out, part->error, part->result.reason);
+    if (part->result.record_index >= 0 &&
+        produce_response_record_error_array_make(&produce->request->arena, &out->record_errors,
+                                                 1) == 0) {
+        out->record_errors.items[0].batch_index = part->result.record_index;
+        out->record_errors.items[0].batch_index_error_message = wire_text(part->result.reason);
     }
-    return error;
 }
 
 static const char *check_topic(const struct image_topic *topic, int16_t *ret_error)
@@ -173,14 +213,19 @@ static const char *check_topic(const struct image_topic *topic, int16_t *ret_err
     return NULL;
 }
 
-static void start_append(struct produce_part *part, struct partition *partition,
-                         const struct wire_records *records)
+static void start_append(struct produce_part *part)
 {
     struct produce *produce = part->produce;
+    struct partition *partition = part->partition;
     int rc;
 
-    part->append.log.batch = (struct mr_slice){
-        .buf = produce->request->frame, .data = records->data, .size_bytes = (size_t)records->size};
+    if (partition->log_rc == 0) {
+        /* A failure stays in the partition, for the append to name. */
+        (void)replicas_need(produce->request->broker->replicas, partition, NULL);
+    }
+    part->append.log.batch = (struct mr_slice){.buf = produce->request->frame,
+                                               .data = part->records->data,
+                                               .size_bytes = (size_t)part->records->size};
     part->append.log.append_time_ms = -1;
     part->append.cb = on_appended;
     part->append.owner = part;
@@ -212,17 +257,18 @@ static void produce_partition(struct produce *produce, const struct image_topic 
         refuse(produce, out, error, reason);
         return;
     }
-    if (check_batch(produce, topic, &in->records, out) == KAFKA_NONE) {
-        if (partition->log_rc == 0) {
-            /* A failure stays in the partition, for the append to name. */
-            (void)replicas_need(produce->request->broker->replicas, partition, NULL);
-        }
-        start_append(part, partition, &in->records);
+    if (in->records.size <= 0) {
+        refuse(produce, out, KAFKA_INVALID_RECORD, "no record batch");
+        return;
     }
+    part->records = &in->records;
+    part->partition = partition_ref(partition);
+    check_prepare(produce, topic, &part->check);
+    check_here(part);
 }
 
 static int produce_topic(struct produce *produce, const struct produce_request_topic *in,
-                         struct produce_response_topic *out, struct produce_part *parts)
+                         struct produce_response_topic *out)
 {
     struct request *request = produce->request;
     const struct produce_request *body = request->body;
@@ -240,9 +286,10 @@ static int produce_topic(struct produce *produce, const struct produce_request_t
                           &error);
     for (int32_t i = 0; i < in->partition_data.count; i++) {
         struct produce_response_partition *answer = &out->partition_responses.items[i];
+        struct produce_part *part = &produce->parts[produce->part_count++];
         answer->index = in->partition_data.items[i].index;
-        parts[i].produce = produce;
-        parts[i].out = answer;
+        part->produce = produce;
+        part->out = answer;
         if (body->acks < -1 || body->acks > 1) {
             refuse(produce, answer, KAFKA_INVALID_REQUIRED_ACKS, NULL);
         } else if (body->transactional_id.size >= 0) {
@@ -250,7 +297,7 @@ static int produce_topic(struct produce *produce, const struct produce_request_t
         } else if (topic == NULL) {
             refuse(produce, answer, error, NULL);
         } else {
-            produce_partition(produce, topic, &in->partition_data.items[i], &parts[i]);
+            produce_partition(produce, topic, &in->partition_data.items[i], part);
         }
     }
     return 0;
@@ -266,41 +313,146 @@ static size_t count_partitions(const struct produce_request *body)
     return count;
 }
 
-void api_produce(struct request *request)
-{
-    const struct produce_request *body = request->body;
-    struct produce *produce = request_alloc(request, sizeof *produce);
-    size_t place = 0;
-    int rc = MR_ENOMEM;
+/* ---- one after the other: checks, then appends ---- */
 
-    quota_charge(request, QUOTA_PRODUCER_BYTE_RATE, (double)request->frame->size_bytes);
-    if (produce != NULL) {
-        produce->request = request;
-        produce->pending = 1; /* ours, so that the end comes once, below */
-        produce_response_init(&produce->response);
-        produce->parts = request_alloc(request, count_partitions(body) * sizeof *produce->parts);
-        rc = produce->parts == NULL
-                 ? MR_ENOMEM
-                 : produce_response_topic_array_make(&request->arena, &produce->response.responses,
-                                                     body->topic_data.count);
+static void produce_run(struct produce *produce);
+
+static void job_run(struct check_job *job)
+{
+    struct produce *produce = mr_container(job, struct produce, job);
+
+    for (size_t i = 0; i < produce->part_count; i++) {
+        if (produce->parts[i].is_large) {
+            check_run(&produce->parts[i], job->codecs, job->scratch);
+        }
     }
-    for (int32_t i = 0; rc == 0 && i < body->topic_data.count; i++) {
-        const struct produce_request_topic *topic = &body->topic_data.items[i];
-        rc = produce_topic(produce, topic, &produce->response.responses.items[i],
-                           produce->parts + place);
-        place += (size_t)topic->partition_data.count;
+}
+
+static void job_done(struct check_job *job)
+{
+    struct produce *produce = mr_container(job, struct produce, job);
+
+    produce->is_checked = true;
+    produce_run(produce);
+}
+
+static bool job_is_wanted(struct check_job *job)
+{
+    return mr_container(job, struct produce, job)->request->connection != NULL;
+}
+
+/* Rights, partitions, and the checks. false: a worker has some of them, and job_done comes. */
+static bool produce_check(struct produce *produce)
+{
+    struct request *request = produce->request;
+    const struct produce_request *body = request->body;
+    bool is_large = false;
+
+    produce->is_checked = true;
+    produce->parts = request_alloc(request, count_partitions(body) * sizeof *produce->parts);
+    produce->rc = produce->parts == NULL
+                      ? MR_ENOMEM
+                      : produce_response_topic_array_make(
+                            &request->arena, &produce->response.responses, body->topic_data.count);
+    for (int32_t i = 0; produce->rc == 0 && i < body->topic_data.count; i++) {
+        produce->rc = produce_topic(produce, &body->topic_data.items[i],
+                                    &produce->response.responses.items[i]);
     }
-    if (rc != 0 && (produce == NULL || produce->pending <= 1)) {
-        request_fail(request, rc);
+    for (size_t i = 0; i < produce->part_count; i++) {
+        is_large = is_large || produce->parts[i].is_large;
+    }
+    if (!is_large || produce->rc != 0) {
+        return true;
+    }
+    request->broker->metric_set->values[BROKER_WORKER_CHECKS] += 1;
+    produce->is_checked = false;
+    produce->job = (struct check_job){.run = job_run, .done = job_done, .is_wanted = job_is_wanted};
+    if (checks_submit(request->broker->checks, &produce->job)) {
+        return false;
+    }
+    produce->is_checked = true;
+    produce->job.codecs = request->broker->codecs; /* no thread: here, then */
+    produce->job.scratch = &request->broker->decompressed;
+    job_run(&produce->job);
+    return true;
+}
+
+/* Everything has been checked. May end the request. */
+static void produce_append(struct produce *produce)
+{
+    struct request *request = produce->request;
+
+    if (produce->rc != 0) {
+        request_fail(request, produce->rc);
         return;
     }
-    if (rc != 0) {
-        /* Appends are under way and need the request: they end it. */
-        produce->is_refused = true;
-        produce->response.responses.count = 0;
+    produce->pending = 1; /* ours, so that the end comes once, below */
+    for (size_t i = 0; i < produce->part_count; i++) {
+        struct produce_part *part = &produce->parts[i];
+        if (part->partition != NULL && part->error != KAFKA_NONE) {
+            refuse_batch(part);
+        } else if (part->partition != NULL) {
+            start_append(part);
+        }
     }
     produce->pending -= 1;
     if (produce->pending == 0) {
         produce_finish(produce);
     }
+}
+
+/* This one, and those of its connection that have waited for it. */
+static void produce_run(struct produce *produce)
+{
+    while (produce != NULL) {
+        struct request *request = produce->request;
+        struct produce *next;
+
+        if (request->connection != NULL && !produce->is_checked && !produce_check(produce)) {
+            return;
+        }
+        next = produce->next;
+        if (request->connection == NULL) {
+            request_end(request);
+        } else {
+            if (request->connection->produce_last == produce) {
+                request->connection->produce_last = NULL;
+            }
+            produce_append(produce);
+        }
+        produce = next;
+    }
+}
+
+static void produce_release(struct request *request)
+{
+    struct produce *produce = request->handler;
+
+    for (size_t i = 0; i < produce->part_count; i++) {
+        partition_unref(produce->parts[i].partition);
+    }
+}
+
+void api_produce(struct request *request)
+{
+    struct connection *connection = request->connection;
+    struct produce *produce = request_alloc(request, sizeof *produce);
+    struct produce *before;
+
+    quota_charge(request, QUOTA_PRODUCER_BYTE_RATE, (double)request->frame->size_bytes);
+    if (produce == NULL) {
+        request_fail(request, MR_ENOMEM);
+        return;
+    }
+    produce->request = request;
+    produce_response_init(&produce->response);
+    request->handler = produce;
+    request->release = produce_release;
+    before = connection->produce_last;
+    connection->produce_last = produce;
+    if (before != NULL) {
+        before->next = produce;
+        return;
+    }
+    produce_run(produce);
 }

@@ -32,6 +32,10 @@ static const struct mr_metric_def broker_metrics[BROKER_METRIC_COUNT] = {
                                 "Clients that have shown by SASL who they are.", NULL},
     [BROKER_DENIED] = {"millrace_broker_denied_total", MR_COUNTER,
                        "Times that a principal was not allowed to do what it asked for.", NULL},
+    [BROKER_WORKER_CHECKS] = {"millrace_broker_worker_checks_total", MR_COUNTER,
+                              "Produce requests with compressed batches so large that a worker "
+                              "checked them.",
+                              NULL},
     [BROKER_IDLE_CLOSED] = {"millrace_broker_idle_closed_total", MR_COUNTER,
                             "Connections closed because nothing came.", NULL},
 };
@@ -98,6 +102,7 @@ static void broker_free(struct broker *broker)
     mr_workers_free(broker->auth_workers);
     mr_task_cancel(&broker->bury);
     mr_timer_stop(&broker->idle_timer);
+    checks_free(broker->checks);
     mr_codec_context_free(broker->codecs);
     mr_bytes_done(&broker->decompressed);
     mr_free(broker->scratch);
@@ -311,6 +316,7 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     if (broker->node_name == NULL || (config->rack != NULL && broker->rack == NULL) ||
         broker->scratch == NULL || broker->listeners == NULL ||
         mr_codec_context_new(&broker->codecs) != 0 ||
+        checks_new(config->loop, &broker->checks) != 0 ||
         mr_workers_new(config->loop, "auth", 1, &broker->auth_workers) != 0) {
         return MR_ENOMEM;
     }

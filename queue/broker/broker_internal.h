@@ -13,6 +13,7 @@
 #include "queue/broker/audit.h"
 #include "queue/broker/auth.h"
 #include "queue/broker/broker.h"
+#include "queue/broker/checks.h"
 #include "queue/broker/quota.h"
 #include "queue/broker/sasl.h"
 #include "queue/meta/meta.h"
@@ -23,6 +24,7 @@
 
 struct api_entry;
 struct mr_codec_context;
+struct produce;
 struct request;
 
 enum {
@@ -45,6 +47,7 @@ enum broker_metric {
     BROKER_IDLE_CLOSED,
     BROKER_AUTHENTICATIONS,
     BROKER_DENIED,
+    BROKER_WORKER_CHECKS,
     BROKER_METRIC_COUNT
 };
 
@@ -101,7 +104,8 @@ struct broker {
     int free_request_count;
     int request_count; /* all that are being handled, orphans included */
     struct mr_codec_context *codecs;
-    struct mr_bytes decompressed; /* of the batch being checked */
+    struct mr_bytes decompressed; /* of the batch being checked here */
+    struct checks *checks;        /* for those that are too large for that */
     struct mr_metric_set *metric_set;
     struct mr_metric_set *api_metrics[WIRE_API_KEY_END];
     struct mr_metric_set *error_metrics[BROKER_ERROR_CODES];
@@ -140,6 +144,7 @@ struct connection {
     struct mr_bytes backlog; /* bytes that came while nothing could be taken */
     struct mr_link requests; /* unanswered, in order */
     int request_count;
+    struct produce *produce_last; /* api_produce.c's: the last whose batches are still checked */
 };
 
 int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream);

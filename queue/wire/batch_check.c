@@ -174,6 +174,7 @@ static int16_t check_decompressed(const struct batch_check *check, const void *d
     case 0:
         return check_records(check, records, size_bytes, result);
     case MR_ETOOLARGE:
+        result->is_inflated = true;
         return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "too large after decompression");
     case MR_ENOMEM:
         return refuse(result, KAFKA_REQUEST_TIMED_OUT, "no memory to decompress");

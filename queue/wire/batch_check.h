@@ -29,6 +29,7 @@ struct batch_check_result {
     int32_t record_index;     /* the record that is wrong; -1: the batch as a whole */
     int64_t max_timestamp_ms; /* of the records; the header's is the producer's word */
     const char *reason;       /* a literal for the answer's error message; NULL when fine */
+    bool is_inflated;         /* MESSAGE_TOO_LARGE by records_size_bytes_max */
 };
 
 /* data is the `records` of one partition of a Produce request: exactly one batch, which came from a

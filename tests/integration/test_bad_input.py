@@ -6,9 +6,11 @@ import contextlib
 import os
 import resource
 import socket
+import struct
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -226,3 +228,34 @@ def test_records_of_any_time_are_kept_in_order(hub):
     hub.kill()
     hub.start()
     assert values(read(hub, "web")) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+# ---- bombs ----
+
+def gzip_zeros(size):
+    packer = zlib.compressobj(1, wbits=31)
+    block = bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()
+
+
+def test_batches_that_inflate_a_thousandfold_are_refused_beside_others(node, free_port, tmp_path):
+    """Workers check them: in order on their own connection, and nobody else waits for them."""
+    hub = node(config_of(free_port, tmp_path, broker={"request_size": 8 << 20}), "hub").start()
+    large, small = (raw.produce_body("web", raw.record_batch(records=gzip_zeros(size << 20), attributes=1))
+                    for size in (64, 16))
+    good = raw.produce_body("web", raw.record_batch(b"good"))
+    port = hub.ports[0]
+    with raw.Peer(port) as bomber, raw.Peer(port) as gone, raw.Peer(port) as other:
+        for number in range(8):
+            bomber.send(raw.frame(0, 3, number, large if number % 2 else small))
+            gone.send(raw.frame(0, 3, number, small))
+        bomber.send(raw.frame(0, 3, 8, good))
+        gone.socket.close()
+        assert other.produce("web", raw.record_batch(b"other"))[0] == 0
+        for number in range(9):
+            correlation_id, body = bomber.receive()
+            assert correlation_id == number
+            error = struct.unpack(">h", body[17:19])[0]
+            assert error == (0 if number == 8 else 10), number
+    assert sorted(values(read(hub, "web"))) == [b"good", b"other"]
+    assert rss_bytes(hub) < 100 << 20
