@@ -1,0 +1,85 @@
+"""Rows about TLS: what of a plain connection's rate is left, in one run, in turns."""
+
+import shutil
+
+from harness import (BUILD, GIB, Node, Reader, can_connect, chain_once, cpu_s, edge_config, free_port, make_records,
+                     produce_once, run, tool, wait_until)
+
+
+def make_certificates(bench):
+    """A directory with ca.pem, and node.pem and node.key for 127.0.0.1."""
+    directory = bench.directory / "certificates"
+    if not directory.exists():
+        run([BUILD.millrace, "tls", "init", "-d", directory])
+        run([BUILD.millrace, "tls", "issue", "-d", directory, "node", "localhost", "127.0.0.1"])
+    return directory
+
+
+def server_tls(certificates):
+    return {"cert": str(certificates / "node.pem"), "key": str(certificates / "node.key")}
+
+
+def ratios(bench, name, plain, secure):
+    """plain, secure: (seconds, CPU seconds) of each round."""
+    bench.row(f"{name}, TLS / plain", [one[0] / two[0] for one, two in zip(plain, secure)], "x", ">= 0.6")
+    bench.row(f"{name}, TLS / plain, CPU", [two[1] / one[1] for one, two in zip(plain, secure) if one[1] > 0], "x")
+
+
+def tls_produce(bench, certificates):
+    source = make_records(bench)
+    plain, secure = [], []
+    options = ("security.protocol=ssl", f"ssl.ca.location={certificates / 'ca.pem'}")
+    for _ in range(bench.rounds):
+        plain.append(produce_once(bench, source))
+        secure.append(produce_once(bench, source, server_tls(certificates), options))
+    source.unlink()
+    ratios(bench, "produce by librdkafka", plain, secure)
+
+
+def tls_fetch(bench, certificates):
+    bench.make_log()
+    directory = bench.fresh("fetch")
+    ports = free_port(), free_port()
+    config = edge_config(ports[0], [bench.log])
+    config["listen"].append({"address": f"127.0.0.1:{ports[1]}", "tls": server_tls(certificates)})
+    node = Node(directory, "edge", config).start()
+    wait_until(lambda: can_connect(ports[0]), 20, "the node")
+    reader = Reader(ports[0], "access")
+    wait_until(lambda: reader.end_offset() >= bench.lines, 300, "the log")
+    sides = [], []
+    rates = []
+    for _ in range(bench.rounds):
+        for values, port, more in ((sides[0], ports[0], []), (sides[1], ports[1], ["--tls", certificates / "ca.pem"])):
+            before = cpu_s(node.pid)
+            answers = [tool("millrace_bench_fetch", "--port", port, "--topic", "access", "--until", bench.lines, *more)[-1]
+                       for _ in range(2)]
+            values.append((min(one["seconds"] for one in answers), cpu_s(node.pid) - before))
+            size = sum(one["bytes"] for one in answers)
+        rates.append((answers[-1]["gb_per_s"], sides[1][-1][1] / (size / GIB)))
+    node.stop()
+    shutil.rmtree(directory)
+    bench.row("fetch by one consumer, TLS", [rate for rate, _ in rates], "GB/s")
+    bench.row("fetch, TLS: CPU", [cpu for _, cpu in rates], "s/GiB")
+    ratios(bench, "fetch by one consumer", *sides)
+
+
+def tls_chain(bench, certificates):
+    bench.make_log()
+    plain, secure = [], []
+    peer = {"tls": {"ca": str(certificates / "ca.pem")}}
+    for place in range(bench.rounds):
+        plain.append(chain_once(bench))
+        secure.append(chain_once(bench, check=place == 0, hub_tls=server_tls(certificates), peer=peer))
+    both = [[(wall, edge + hub) for wall, edge, hub in values] for values in (plain, secure)]
+    bench.row("file to edge to hub, TLS", [bench.size / 1e6 / wall for wall, _ in both[1]], "MB/s")
+    ratios(bench, "file to edge to hub", *both)
+
+
+def tls(bench):
+    certificates = make_certificates(bench)
+    tls_produce(bench, certificates)
+    tls_fetch(bench, certificates)
+    tls_chain(bench, certificates)
+
+
+ROWS = {"tls": tls}
