@@ -187,9 +187,13 @@ static ssize_t copy_file(struct mr_stream *stream, struct mr_stream_piece *piece
                          bool more)
 {
     size_t wanted = size_bytes < COPY_BYTES ? size_bytes : COPY_BYTES;
-    uint8_t *copy = mr_malloc(wanted);
+    uint8_t *copy;
     ssize_t rc;
 
+    if (stream->ops->has_taken != NULL && stream->ops->has_taken(stream)) {
+        return stream->ops->write(stream, NULL, 0, more); /* nothing need be read for that */
+    }
+    copy = mr_malloc(wanted);
     if (copy == NULL) {
         return MR_ENOMEM;
     }

@@ -25,6 +25,9 @@ struct mr_stream_ops {
                           bool more);
     /* What `more` held back leaves now. May be NULL. */
     void (*push)(struct mr_stream *stream);
+    /* An earlier write took bytes that it has not told yet; the next one tells them, and looks at
+     * nothing that it is given. NULL: never. */
+    bool (*has_taken)(const struct mr_stream *stream);
     /* Ends our side: 0, MR_EAGAIN (asked again when writable), or broken. */
     int (*shutdown)(struct mr_stream *stream);
     /* Bytes wait inside the transport, of which no event will tell. May be NULL. */

@@ -279,6 +279,11 @@ static ssize_t tls_write(struct mr_stream *stream, const struct iovec *parts, in
     return (ssize_t)accepted;
 }
 
+static bool tls_has_taken(const struct mr_stream *stream)
+{
+    return const_tls_of(stream)->accepted > 0;
+}
+
 static int tls_shutdown(struct mr_stream *stream)
 {
     struct tls_stream *self = tls_of(stream);
@@ -342,6 +347,7 @@ static void tls_close(struct mr_stream *stream, bool is_abort)
 static const struct mr_stream_ops tls_ops = {
     .read = tls_read,
     .write = tls_write,
+    .has_taken = tls_has_taken,
     .shutdown = tls_shutdown,
     .has_pending = tls_has_pending,
     .want = tls_want,
