@@ -1,12 +1,11 @@
 """A queue with its broker and no agent around it (tests/tools/broker_main.c), as a process."""
 
-import contextlib
 import os
 import pathlib
 import signal
-import socket
-import struct
 import subprocess
+
+import raw
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 20
@@ -64,32 +63,4 @@ class Broker:
         assert "Sanitizer" not in text and "runtime error" not in text, text
 
     def connect(self):
-        peer = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        return contextlib.closing(peer)
-
-
-def frame(api_key, version, correlation_id, body, client_id=b"raw"):
-    """A request with a version 1 header."""
-    head = struct.pack(">hhih", api_key, version, correlation_id, len(client_id)) + client_id
-    return struct.pack(">i", len(head) + len(body)) + head + body
-
-
-def receive(peer):
-    """One response: (correlation id, body), or None when the connection ended."""
-    def exactly(size):
-        data = b""
-        while len(data) < size:
-            try:
-                part = peer.recv(size - len(data))
-            except ConnectionResetError:
-                return None
-            if not part:
-                return None
-            data += part
-        return data
-
-    prefix = exactly(4)
-    if prefix is None:
-        return None
-    data = exactly(struct.unpack(">i", prefix)[0])
-    return None if data is None else (struct.unpack(">i", data[:4])[0], data[4:])
+        return raw.Peer(self.port)

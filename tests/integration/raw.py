@@ -1,4 +1,5 @@
-"""Kafka's bytes by hand, for what no client would send: frames, record batches, a few requests."""
+"""Kafka's bytes by hand, for what no client would send: frames, record batches, a few requests. The one client
+of this kind: `raw_kafka` adds how one logs in, `broker` has it from Broker.connect(), `schema` makes bodies."""
 
 import socket
 import struct
@@ -20,22 +21,40 @@ def string(text):
     return struct.pack(">h", len(data)) + data
 
 
+def crc_row(value):
+    for _ in range(8):
+        value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+CRC_ROWS = [crc_row(value) for value in range(256)]
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        crc = (crc >> 8) ^ CRC_ROWS[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
 
-def varint(number):
-    number = number * 2 if number >= 0 else -number * 2 - 1
+def unsigned(number):
+    """A varint of lengths and counts."""
     out = b""
     while number >= 0x80:
         out += bytes([number & 0x7F | 0x80])
         number >>= 7
     return out + bytes([number])
+
+
+def varint(number):
+    """One of records, where small negative numbers are short."""
+    return unsigned(number * 2 if number >= 0 else -number * 2 - 1)
+
+
+def compact(data):
+    """Compact string or bytes: the length plus one, then the bytes."""
+    data = data.encode() if isinstance(data, str) else data
+    return unsigned(len(data) + 1) + data
 
 
 def record_batch(value=b"x", count=1, magic=2, attributes=0, crc=None, length=None, records=None,
@@ -60,11 +79,28 @@ def produce_body(topic, batch, acks=1, partition=0):
 
 
 class Peer:
-    """One connection."""
+    """One connection: to a port of this host, to (host, port), or to a Unix socket by its path; perhaps from
+    another of the host's own addresses."""
 
-    def __init__(self, port, timeout_s=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    def __init__(self, where, timeout_s=20, source=None, client_id="raw"):
+        self.client_id = client_id
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
+        self.socket.settimeout(timeout_s)
+        if source is not None:
+            self.socket.bind((source, 0))
+        self.connect(("127.0.0.1", where) if isinstance(where, int) else where)
         self.correlation_id = 0
+
+    def connect(self, address):
+        """A node's own socket is there a moment after its ports are."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self.socket.connect(address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                if not isinstance(address, str) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def __enter__(self):
         return self
@@ -75,42 +111,55 @@ class Peer:
     def send(self, data):
         self.socket.sendall(data)
 
-    def _exactly(self, size):
+    def send_frame(self, payload):
+        """What stands behind a length: a request, or a bare token."""
+        self.send(struct.pack(">i", len(payload)) + payload)
+
+    def read_exactly(self, size):
         data = bytearray()
         while len(data) < size:
-            try:
-                part = self.socket.recv(size - len(data))
-            except ConnectionResetError:
-                return None
+            part = self.socket.recv(size - len(data))
             if not part:
-                return None
+                raise EOFError("the node has closed the connection")
             data += part
         return bytes(data)
 
+    def read_frame(self):
+        return self.read_exactly(struct.unpack(">i", self.read_exactly(4))[0])
+
+    def is_closed(self):
+        """Whether nothing more comes but the end."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
     def receive(self):
         """One response: (correlation id, body), or None when the connection has ended."""
-        prefix = self._exactly(4)
-        data = prefix and self._exactly(struct.unpack(">i", prefix)[0])
-        return data and (struct.unpack(">i", data[:4])[0], data[4:])
+        try:
+            data = self.read_frame()
+        except (EOFError, ConnectionResetError):
+            return None
+        return struct.unpack(">i", data[:4])[0], data[4:]
 
-    def ask(self, api_key, version, body):
-        """The body of the answer to a request."""
+    def request(self, api_key, version, body, flexible=False):
+        """Sends a request, and leaves the answer for later."""
         self.correlation_id += 1
-        self.send(frame(api_key, version, self.correlation_id, body))
-        answer = self.receive()
-        assert answer is not None, "the connection was closed instead of an answer"
-        assert answer[0] == self.correlation_id
-        return answer[1]
+        self.send(frame(api_key, version, self.correlation_id, (b"\0" if flexible else b"") + body,
+                        self.client_id.encode()))
 
-    def ask_flexible(self, api_key, version, body):
-        """The same with headers that have tags, of which there are none."""
-        answer = self.ask(api_key, version, b"\0" + body)
-        assert answer[:1] == b"\0"
-        return answer[1:]
+    def call(self, api_key, version, body, flexible=False):
+        """The answer to a request behind its header; with `flexible` headers have tags, of which there are
+        none. EOFError: the connection was closed instead."""
+        self.request(api_key, version, body, flexible)
+        answer = self.read_frame()
+        assert struct.unpack(">i", answer[:4])[0] == self.correlation_id
+        assert not flexible or answer[4:5] == b"\0"
+        return answer[5:] if flexible else answer[4:]
 
     def produce(self, topic, batch, acks=1, partition=0):
         """(error, base offset)"""
-        body = self.ask(PRODUCE, 3, produce_body(topic, batch, acks, partition))
+        body = self.call(PRODUCE, 3, produce_body(topic, batch, acks, partition))
         at = 4 + 2 + len(topic) + 4 + 4
         return struct.unpack(">hq", body[at:at + 10])
 
@@ -120,7 +169,7 @@ class Peer:
         assert version == 4
         body = struct.pack(">iiiib", -1, wait_ms, bytes_min, bytes_max, 0) + struct.pack(">i", 1) + \
             string(topic) + struct.pack(">iiqi", 1, partition, offset, partition_bytes_max)
-        answer = self.ask(FETCH, 4, body)
+        answer = self.call(FETCH, 4, body)
         at = 4 + 4 + 2 + len(topic) + 4 + 4
         error, high_watermark, _, aborted = struct.unpack(">hqqi", answer[at:at + 22])
         assert aborted <= 0
@@ -130,13 +179,13 @@ class Peer:
     def delete_records(self, topic, offset, partition=0):
         """(low watermark, error)"""
         body = struct.pack(">i", 1) + string(topic) + struct.pack(">iiqi", 1, partition, offset, 5000)
-        answer = self.ask(DELETE_RECORDS, 0, body)
+        answer = self.call(DELETE_RECORDS, 0, body)
         at = 4 + 4 + 2 + len(topic) + 4 + 4
         return struct.unpack(">qh", answer[at:at + 10])
 
     def metadata_error(self, topic, may_create):
         """The error of the one topic that is asked for."""
-        body = self.ask(METADATA, 4, struct.pack(">i", 1) + string(topic) + bytes([may_create]))
+        body = self.call(METADATA, 4, struct.pack(">i", 1) + string(topic) + bytes([may_create]))
         at = 4  # throttle time; then the nodes: id, host, port, rack
         count, = struct.unpack(">i", body[at:at + 4])
         at += 4
@@ -151,7 +200,7 @@ class Peer:
 
     def api_versions(self):
         """{key: (min, max)}"""
-        body = self.ask(API_VERSIONS, 0, b"")
+        body = self.call(API_VERSIONS, 0, b"")
         error, count = struct.unpack(">hi", body[:6])
         assert error == 0
         rows = [struct.unpack(">hhh", body[6 + 6 * i:12 + 6 * i]) for i in range(count)]

@@ -1,14 +1,14 @@
-"""The Kafka protocol by hand, for what no client would send: half a conversation, a replayed proof, a
-request before its time. Only the few messages that the tests of security need, in versions without
-compact encoding but where said."""
+"""Logging in by hand, for what no client would do: half a conversation, a replayed proof, a request before its
+time; and the few messages about users and rights that the tests of security need."""
 
 import base64
 import hashlib
 import hmac
 import os
-import socket
 import struct
-import time
+
+import raw
+from raw import compact, string, unsigned
 
 API_VERSIONS, METADATA, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 3, 17, 36
 DESCRIBE_USERS, ALTER_USERS, CREATE_ACLS = 50, 51, 30
@@ -16,92 +16,8 @@ SHA_256, SHA_512 = 1, 2
 HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 
 
-def string(text):
-    data = text.encode()
-    return struct.pack(">h", len(data)) + data
-
-
-def compact(data):
-    """Compact string or bytes: an unsigned varint of the length plus one, then the bytes."""
-    data = data.encode() if isinstance(data, str) else data
-    return varint(len(data) + 1) + data
-
-
-def varint(number):
-    out = b""
-    while number >= 0x80:
-        out += bytes([number & 0x7f | 0x80])
-        number >>= 7
-    return out + bytes([number])
-
-
-class Connection:
-    """One connection; by TCP to (host, port) or by a path to a Unix socket; perhaps from another of the
-    host's own addresses, since failures slow down the next ones from the same."""
-
-    def __init__(self, address, timeout_s=20, source=None, client_id="raw"):
-        self.client_id = client_id
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout_s)
-        if source is not None:
-            self.socket.bind((source, 0))
-        self.connect(address)
-        self.correlation = 0
-
-    def connect(self, address):
-        """A node's own socket is there a moment after its ports are."""
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                return self.socket.connect(address)
-            except (ConnectionRefusedError, FileNotFoundError):
-                if not isinstance(address, str) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send_frame(self, payload):
-        self.socket.sendall(struct.pack(">i", len(payload)) + payload)
-
-    def read_exactly(self, size):
-        data = b""
-        while len(data) < size:
-            part = self.socket.recv(size - len(data))
-            if not part:
-                raise EOFError("the node has closed the connection")
-            data += part
-        return data
-
-    def read_frame(self):
-        return self.read_exactly(struct.unpack(">i", self.read_exactly(4))[0])
-
-    def is_closed(self):
-        """Whether nothing more comes but the end."""
-        try:
-            return self.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def send(self, key, version, body, flexible=False):
-        """Sends one request, and leaves the answer for later."""
-        self.correlation += 1
-        head = struct.pack(">hhi", key, version, self.correlation) + string(self.client_id)
-        self.send_frame(head + (b"\0" if flexible else b"") + body)
-
-    def call(self, key, version, body, flexible=False):
-        """Sends one request, returns the answer behind its header."""
-        self.send(key, version, body, flexible)
-        answer = self.read_frame()
-        assert struct.unpack(">i", answer[:4])[0] == self.correlation
-        return answer[5:] if flexible else answer[4:]
-
-    # ---- SASL ----
+class Connection(raw.Peer):
+    """A raw client that can log in."""
 
     def handshake(self, mechanism, version=1):
         """Returns the error and the mechanisms that are offered."""
@@ -179,14 +95,14 @@ def set_user(connection, user, password, mechanisms=(SHA_256, SHA_512), iteratio
                                      password.encode(), salt, iterations)
         upsertions += compact(user) + struct.pack(">bi", mechanism, iterations) + compact(salt) + \
             compact(salted) + b"\0"
-    body = varint(1) + varint(len(mechanisms) + 1) + upsertions + b"\0"
+    body = unsigned(1) + unsigned(len(mechanisms) + 1) + upsertions + b"\0"
     return user_errors(connection.call(ALTER_USERS, 0, body, flexible=True))
 
 
 def remove_user(connection, user, mechanisms=(SHA_256, SHA_512)):
     deletions = b"".join(compact(user) + struct.pack(">b", mechanism) + b"\0"
                          for mechanism in mechanisms)
-    body = varint(len(mechanisms) + 1) + deletions + varint(1) + b"\0"
+    body = unsigned(len(mechanisms) + 1) + deletions + unsigned(1) + b"\0"
     return user_errors(connection.call(ALTER_USERS, 0, body, flexible=True))
 
 

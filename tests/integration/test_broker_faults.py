@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from broker import Broker, frame, receive
+from broker import Broker
+from raw import frame, produce_body, record_batch
 
 PRODUCE, METADATA, API_VERSIONS = 0, 3, 18
 
@@ -22,54 +23,14 @@ def broker(tmp_path):
     made.finish()
 
 
-def ask_versions(peer, version=0, correlation_id=7):
-    peer.sendall(frame(API_VERSIONS, version, correlation_id, b""))
-    got_id, body = receive(peer)
-    assert got_id == correlation_id
-    return struct.unpack(">h", body[:2])[0]
+def ask_versions(peer):
+    """The error of an answer that is certain."""
+    return struct.unpack(">h", peer.call(API_VERSIONS, 0, b"")[:2])[0]
 
 
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def record_batch(value=b"x", count=1, magic=2, attributes=0, crc=None, length=None):
-    def varint(number):
-        number = number * 2 if number >= 0 else -number * 2 - 1
-        out = b""
-        while number >= 0x80:
-            out += bytes([number & 0x7F | 0x80])
-            number >>= 7
-        return out + bytes([number])
-
-    records = b""
-    for delta in range(count):
-        body = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
-        records += varint(len(body)) + body
-    now = int(time.time() * 1000)
-    covered = struct.pack(">hiqqqhii", attributes, count - 1, now, now, -1, -1, -1, count) + records
-    crc = crc32c(covered) if crc is None else crc
-    length = len(covered) + 9 if length is None else length
-    return struct.pack(">qiibI", 0, length, -1, magic, crc) + covered
-
-
-def produce_body(batch, acks=1, topic=b"web"):
-    return struct.pack(">hhiih", -1, acks, 1000, 1, len(topic)) + topic + \
-        struct.pack(">iii", 1, 0, len(batch)) + batch
-
-
-def produce(peer, batch, correlation_id=1):
+def produce(peer, batch):
     """The error code of the one partition."""
-    peer.sendall(frame(PRODUCE, 3, correlation_id, produce_body(batch)))
-    got_id, body = receive(peer)
-    assert got_id == correlation_id
-    at = 4 + 2 + len(b"web") + 4 + 4
-    return struct.unpack(">h", body[at:at + 2])[0]
+    return peer.produce("web", batch)[0]
 
 
 @pytest.mark.parametrize("batch, error", [
@@ -86,7 +47,7 @@ def test_a_bad_batch_is_answered_with_its_error(broker, batch, error):
     with broker.connect() as peer:
         got = produce(peer, batch)
         assert got == error or (error and got in (2, 87, 76)), got
-        assert produce(peer, record_batch(), 2) == 0, "the connection goes on"
+        assert produce(peer, record_batch()) == 0, "the connection goes on"
 
 
 def test_a_request_before_api_versions_is_fine(broker):
@@ -96,8 +57,8 @@ def test_a_request_before_api_versions_is_fine(broker):
 
 def test_an_unknown_version_of_api_versions_is_answered_with_error_35(broker):
     with broker.connect() as peer:
-        peer.sendall(frame(API_VERSIONS, 99, 5, b""))
-        got_id, body = receive(peer)
+        peer.send(frame(API_VERSIONS, 99, 5, b""))
+        got_id, body = peer.receive()
         assert (got_id, struct.unpack(">hihhh", body)) == (5, (35, 1, 18, 0, 4))
         assert ask_versions(peer) == 0
 
@@ -115,15 +76,15 @@ def test_an_unknown_version_of_api_versions_is_answered_with_error_35(broker):
 ])
 def test_what_cannot_be_understood_closes_its_connection(broker, data):
     with broker.connect() as peer:
-        peer.sendall(data)
-        assert receive(peer) is None
+        peer.send(data)
+        assert peer.receive() is None
 
 
 def test_bytes_behind_a_whole_request_are_left_alone_as_kafka_does(broker):
     """librdkafka 2.8 sends three of them with a Metadata request for all topics."""
     with broker.connect() as peer:
-        peer.sendall(frame(METADATA, 1, 7, struct.pack(">i", 0) + b"\0\0\0"))
-        got_id, _ = receive(peer)
+        peer.send(frame(METADATA, 1, 7, struct.pack(">i", 0) + b"\0\0\0"))
+        got_id, _ = peer.receive()
         assert got_id == 7
         assert ask_versions(peer) == 0
 
@@ -132,9 +93,9 @@ def test_half_a_request_and_silence_is_closed(broker):
     for part in (b"\0\0", frame(METADATA, 1, 1, b"\0\0\0\0")[:-1],
                  struct.pack(">i", 900000) + b"x" * 400000):
         with broker.connect() as peer:
-            peer.sendall(part)
+            peer.send(part)
             began = time.monotonic()
-            assert receive(peer) is None
+            assert peer.receive() is None
             assert time.monotonic() - began < 15
 
 
@@ -145,39 +106,39 @@ def test_answers_come_in_order_when_requests_are_pipelined_and_cut(broker):
         kind = i % 3
         data += frame(API_VERSIONS, 0, i, b"") if kind == 0 else \
             frame(METADATA, 1, i, struct.pack(">i", 0)) if kind == 1 else \
-            frame(PRODUCE, 3, i, produce_body(record_batch(b"%d" % i)))
+            frame(PRODUCE, 3, i, produce_body("web", record_batch(b"%d" % i)))
     with broker.connect() as peer:
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(0, len(data), 777):
-            peer.sendall(data[at:at + 777])
-        assert [receive(peer)[0] for _ in range(300)] == list(range(300))
+            peer.send(data[at:at + 777])
+        assert [peer.receive()[0] for _ in range(300)] == list(range(300))
 
 
 def test_no_answer_to_acks_0_and_a_refusal_closes(broker):
     with broker.connect() as peer:
-        peer.sendall(frame(PRODUCE, 3, 1, produce_body(record_batch(), acks=0)))
+        peer.send(frame(PRODUCE, 3, 1, produce_body("web", record_batch(), acks=0)))
         assert ask_versions(peer) == 0
-        peer.sendall(frame(PRODUCE, 3, 2, produce_body(record_batch(crc=1), acks=0)))
-        assert receive(peer) is None
+        peer.send(frame(PRODUCE, 3, 2, produce_body("web", record_batch(crc=1), acks=0)))
+        assert peer.receive() is None
 
 
 def test_half_read_frames_do_not_wait_for_each_others_memory(broker):
     """More bytes of started requests than the memory limit: all are finished in the end."""
-    data = frame(PRODUCE, 3, 1, produce_body(record_batch(b"y" * 900000)))
-    peers = [socket.create_connection(("127.0.0.1", broker.port), timeout=20) for _ in range(8)]
+    data = frame(PRODUCE, 3, 1, produce_body("web", record_batch(b"y" * 900000)))
+    peers = [broker.connect() for _ in range(8)]
     for peer in peers:
-        peer.sendall(data[:300000])
+        peer.send(data[:300000])
     for peer in peers:
-        peer.sendall(data[300000:])
+        peer.send(data[300000:])
     for peer in peers:
-        assert receive(peer)[0] == 1
-        peer.close()
+        assert peer.receive()[0] == 1
+        peer.socket.close()
 
 
 def test_an_end_without_reading_the_answers_costs_nothing(broker):
     for _ in range(20):
         with broker.connect() as peer:
-            peer.sendall(frame(METADATA, 1, 1, struct.pack(">i", -1)) * 200)
+            peer.send(frame(METADATA, 1, 1, struct.pack(">i", -1)) * 200)
 
 
 def test_ten_thousand_connections(broker):
@@ -189,11 +150,11 @@ def test_ten_thousand_connections(broker):
     peers = []
     try:
         for _ in range(count):
-            peers.append(socket.create_connection(("127.0.0.1", broker.port), timeout=20))
+            peers.append(broker.connect())
         assert ask_versions(peers[-1]) == 0
         with broker.connect() as peer:
             assert produce(peer, record_batch()) == 0
     finally:
         for peer in peers:
-            peer.close()
+            peer.socket.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

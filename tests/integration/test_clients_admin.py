@@ -223,7 +223,7 @@ def test_lists_that_java_reads_without_looking_are_not_null(hub):
     """DescribeTopicPartitions: the lists of KIP-966 are nullable, and Kafka's tools fall over a null."""
     with raw.Peer(hub.ports[0]) as peer:
         # Compact: one topic, at most 10 partitions, no cursor; each structure ends with its tags.
-        body = peer.ask_flexible(75, 0, b"\x02" + b"\x04web\0" + struct.pack(">i", 10) + b"\xff" + b"\0")
+        body = peer.call(75, 0, b"\x02" + b"\x04web\0" + struct.pack(">i", 10) + b"\xff" + b"\0", flexible=True)
     node = b"\x02" + struct.pack(">i", 7)
     for index in range(3):
         at = body.index(struct.pack(">hii", 0, index, 7)) + 2 + 4 + 4 + 4

@@ -27,7 +27,7 @@ def ask(peer, api, version, **values):
     body = schema.encode(request.name, version, values)
     if version >= request.flexible:
         body = b"\0" + body
-    answer = peer.ask(key, version, body)
+    answer = peer.call(key, version, body)
     if version >= response.flexible and api != "ApiVersions":
         answer = answer[1:]
     return schema.decode(response.name, version, answer)

@@ -102,7 +102,7 @@ def test_a_fetch_beyond_the_quota_is_empty(hub):
         assert error == 0 and got > VALUE_SIZE and throttle > 60000
         error, throttle, got = fetch(second, wait_ms=10000)
         assert error == 0 and got == 0 and throttle > 60000
-        second.send(raw_kafka.API_VERSIONS, 0, b"")
+        second.request(raw_kafka.API_VERSIONS, 0, b"")
         assert is_silent(second)
 
 
@@ -111,8 +111,8 @@ def test_without_an_answer_too(hub):
     set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=FOR_EVER)
     with connect(hub) as throttled, connect(hub, "other") as free:
         for _ in range(5):
-            throttled.send(0, 3, produce_request(acks=0))
-        throttled.send(raw_kafka.API_VERSIONS, 0, b"")
+            throttled.request(0, 3, produce_request(acks=0))
+        throttled.request(raw_kafka.API_VERSIONS, 0, b"")
         assert is_silent(throttled)
         ping(free)
         assert metric(hub, "millrace_broker_throttled_connections") == 1
@@ -128,7 +128,7 @@ def test_a_change_counts_at_once(hub):
         assert produce(connection) == (0, 0)
         set_quota(hub.control, {"client-id": None}, producer_byte_rate=FOR_EVER)
         assert produce(connection)[1] > 60000
-        connection.send(raw_kafka.API_VERSIONS, 0, b"")
+        connection.request(raw_kafka.API_VERSIONS, 0, b"")
         assert is_silent(connection)
         set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=1000 * RATE)
         connection.read_frame()
