@@ -182,6 +182,10 @@ static const struct cli_command commands[] = {
      "  --role read|admin  what it may: look at files, sinks, the ledger; or also make tokens\n"
      "  --expires TIME     30d, 12h; never unless written\n" CLI_STATUS_USAGE "\n"
      "  create prints the token on standard output, this one time.\n"},
+    {"completion", "complete commands in bash, zsh, fish", cli_completion,
+     "  source <(millrace completion bash)\n"
+     "  millrace completion zsh > \"${fpath[1]}/_millrace\"\n"
+     "  millrace completion fish > ~/.config/fish/completions/millrace.fish\n"},
     {"version", "print the version", cli_version, "  millrace version\n"},
 };
 

@@ -67,6 +67,7 @@ bool cli_is_json(const char *output); /* "-o json" */
 
 int cli_acls(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_completion(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_consume(int argc, char **argv);
 int cli_dump(int argc, char **argv);

@@ -167,6 +167,44 @@ def test_exit_codes_and_words(arguments, status, words):
     assert done.stdout == ""
 
 
+def completed(*words, script=None):
+    """What bash would offer behind these words."""
+    script = run("completion", "bash").stdout if script is None else script
+    done = subprocess.run(
+        ["bash", "-c", script + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+         "_millrace; echo ${COMPREPLY[@]}"], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion_offers_commands_verbs_and_options():
+    script = run("completion", "bash").stdout
+    assert completed("millrace", "top", script=script) == ["topics"]
+    assert {"run", "check", "dump", "completion"} <= set(completed("millrace", "''", script=script))
+    assert completed("millrace", "topics", "de", script=script) == ["describe", "delete"]
+    assert completed("millrace", "topics", "--partit", script=script) == ["--partitions"]
+    assert completed("millrace", "consume", "--e", script=script) == ["--exit"]
+    assert completed("millrace", "acls", "--gr", script=script) == ["--group"]
+    for shell, words in (("zsh", ["#compdef millrace", "'topics:list, describe", "--partitions"]),
+                         ("fish", ["-a topics", "-l partitions", "-a 'list describe create delete alter'"])):
+        done = run("completion", shell)
+        assert done.returncode == 0 and all(word in done.stdout for word in words)
+    for wrong in ([], ["csh"], ["bash", "zsh"]):
+        assert run("completion", *wrong).returncode == 2
+
+
+def test_every_verb_that_is_offered_is_one(tmp_path):
+    """One that is not is named in the refusal."""
+    script = run("completion", "bash").stdout
+    for command in ("topics", "groups", "users", "acls", "quotas", "tokens", "tls", "config",
+                    "completion"):
+        verbs = [word for word in completed("millrace", command, "''", script=script) if word[0] != "-"]
+        assert verbs
+        for verb in verbs:
+            done = run(command, verb, stdin=subprocess.DEVNULL, cwd=tmp_path)
+            assert f"'{verb}'" not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("command", ["files", "sinks", "ledger", "health", "topics", "groups", "produce",
                                      "consume"])
 def test_help_begins_with_examples(command):
