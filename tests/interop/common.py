@@ -45,6 +45,7 @@ class Hub:
 
     def __init__(self, binary):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-interop-"))
+        self.binary = binary
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.data = self.directory / "data"

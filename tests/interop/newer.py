@@ -1,4 +1,4 @@
-"""kafka-python or confluent-kafka, as new as PyPI has them: newer.py CLIENT HOST:PORT CODEC."""
+"""kafka-python, confluent-kafka or aiokafka, as new as PyPI has them: newer.py CLIENT HOST:PORT CODEC."""
 
 import sys
 import time
@@ -47,10 +47,31 @@ def by_confluent(address, codec, topic, expected):
     return got
 
 
+def by_aiokafka(address, codec, topic, expected):
+    import asyncio
+    import aiokafka
+
+    async def there_and_back():
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, linger_ms=5,
+                                             compression_type=None if codec == "none" else codec)
+        await producer.start()
+        await asyncio.gather(*[await producer.send(topic, value) for value in expected])
+        await producer.stop()
+        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=address, group_id=None)
+        await consumer.start()
+        consumer.assign([aiokafka.TopicPartition(topic, 0)])
+        await consumer.seek_to_beginning()
+        got = [(await asyncio.wait_for(consumer.getone(), 20)).value for _ in expected]
+        await consumer.stop()
+        return got
+
+    return asyncio.run(there_and_back())
+
+
 def main():
     client, address, codec = sys.argv[1:]
     expected = [f"{codec} {number} ".encode() * 6 for number in range(COUNT)]
-    by = {"kafka": by_kafka, "confluent": by_confluent}[client]
+    by = {"kafka": by_kafka, "confluent": by_confluent, "aiokafka": by_aiokafka}[client]
     assert by(address, codec, f"newer-{client}-{codec}", expected) == expected
     print("all well")
 
