@@ -164,6 +164,7 @@ def create_partitions(t):
 
 def describe_configs(t):
     t.create("dc-topic", 1, retention_ms="5000", cleanup_policy="compact,delete")
+    t.settings_of("dc-topic")
 
     for v in t.range("DescribeConfigs"):
         def ask(label, *resources, **more):
@@ -214,11 +215,7 @@ def alter_configs(t):
                                                  "configs": configs}], **more)
 
             def state(label):
-                answer = t.send("DescribeConfigs", 4, {"resources": [
-                    {"resource_type": 2, "resource_name": name, "configuration_keys": None}]})
-                own = {one["name"]: one["value"] for one in answer["results"][0]["configs"]
-                       if one["config_source"] == 1}
-                t.keep(f"{api}: settings after {label}", v, own)
+                t.keep(f"{api}: settings after {label}", v, t.settings_of(name))
 
             ask("set", ("retention.ms", "1234"))
             ask("set two", ("retention.ms", "12345"), ("segment.bytes", "2097152"))

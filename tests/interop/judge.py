@@ -36,6 +36,7 @@ class Target:
         self.ids = {}
         self.answers = {}
         self.versions = versions or {}
+        self.changes = 0
 
     def fresh(self):
         """A new connection."""
@@ -122,6 +123,26 @@ class Target:
                 return
             time.sleep(0.02)
         raise AssertionError(f"{self.name}: no leader of {topic}")
+
+    def settings_of(self, topic):
+        """The topic's own settings, when all changes before have arrived: Kafka answers before it knows them
+        itself, but takes them in order, so one more change tells."""
+        self.changes += 1
+        if self.changes == 1:
+            self.create("sentinel")
+        mark = {"resource_type": 2, "resource_name": "sentinel"}
+        self.send("IncrementalAlterConfigs", 1, {"resources": [{**mark, "configs": [
+            {"name": "retention.ms", "value": str(self.changes)}]}]})
+        for _ in range(300):
+            if self.described(mark).get("retention.ms") == str(self.changes):
+                return self.described({"resource_type": 2, "resource_name": topic})
+            time.sleep(0.02)
+        raise AssertionError(f"{self.name}: a setting that was changed does not arrive")
+
+    def described(self, resource):
+        answer = self.send("DescribeConfigs", 4, {"resources": [{**resource, "configuration_keys": None}]})
+        return {one["name"]: one["value"] for one in answer["results"][0]["configs"]
+                if one["config_source"] == 1}
 
     def produce(self, topic, batch, partition=0, acks=-1):
         """Must succeed: the offset."""
