@@ -31,7 +31,7 @@ enum {
 /* ---- does this look like a copy? ---- */
 
 /* "app.log.1", "app.log-20260301", "app-20260301.log", "app.1.log" beside "app.log". */
-static bool is_related(const char *path, const char *original)
+bool copy_is_related(const char *path, const char *original)
 {
     const char *name = strrchr(path, '/');
     const char *other = strrchr(original, '/');
@@ -50,8 +50,8 @@ static bool is_related(const char *path, const char *original)
  * twice. */
 static bool is_credible(const char *path, const struct tail *original)
 {
-    return original->position.offset >= CERTAIN_SIZE || is_related(path, original->origin) ||
-           (original->path != NULL && is_related(path, original->path));
+    return original->position.offset >= CERTAIN_SIZE || copy_is_related(path, original->origin) ||
+           (original->path != NULL && copy_is_related(path, original->path));
 }
 
 static const char *path_of(const struct tail *tail)
@@ -181,8 +181,8 @@ static struct tail *original_of(struct file_source *fs, const struct tail *self,
         for (; tail != NULL; tail = tail->head_next) {
             if (tail != self && !tail->is_gzip &&
                 (tail_state(tail) == TAIL_MISSING || !is_missing) &&
-                (is_related(path, tail->origin) ||
-                 (tail->path != NULL && is_related(path, tail->path)))) {
+                (copy_is_related(path, tail->origin) ||
+                 (tail->path != NULL && copy_is_related(path, tail->path)))) {
                 return tail;
             }
         }
@@ -311,7 +311,7 @@ void copy_tick(struct file_source *fs)
         struct mr_disk_stat stat;
 
         if (tail->model != NULL && tail->model->path != NULL &&
-            is_related(path_of(tail), tail->model->path)) {
+            copy_is_related(path_of(tail), tail->model->path)) {
             hold = HOLD_RELATED_MS;
         }
         if (reader_open(tail) == 0 && mr_disk_fstat(fs->disk, tail->fd, &stat) == 0 &&
@@ -373,7 +373,8 @@ static bool is_compressed_copy(struct file_source *fs, const char *path,
     size_t size;
     int fd;
 
-    if (!fs->options->gzip || identity->head_size == 0 || !is_related(path, original->origin) ||
+    if (!fs->options->gzip || identity->head_size == 0 ||
+        !copy_is_related(path, original->origin) ||
         mr_disk_open(fs->disk, path, MR_DISK_READ, &fd, NULL) != 0) {
         return false;
     }

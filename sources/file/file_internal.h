@@ -138,6 +138,7 @@ struct tail {
     bool in_glob;     /* its path is one that is meant */
     bool is_detached; /* its path is another file's now, or no one's: rotated or deleted */
     bool is_deleted;
+    bool is_found;    /* not known, and there at the first walk */
     bool is_restored; /* known from the positions, not yet seen in this run */
     bool is_dirty;    /* changed while it was being looked at */
     bool is_gzip;

@@ -451,6 +451,7 @@ struct tail *find_admit(struct file_source *fs, const char *path, const char *or
         return NULL;
     }
     fs->host->random->fill(fs->host->random, tail->key, sizeof tail->key);
+    tail->is_found = !fs->has_started;
     /* What was there together before anything was read is nobody's copy. */
     tail->is_released = fs->is_first_start && !fs->has_started;
     tail->start_at_end =

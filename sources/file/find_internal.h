@@ -22,6 +22,9 @@ void find_poll(struct tail *tail);
 
 /* ---- copy.c ---- */
 
+/* By its name: a rotated file or a copy of the original. */
+bool copy_is_related(const char *path, const char *original);
+
 /* At start: files that are not where they were are looked for in their directories. */
 void copy_find_lost(struct file_source *fs);
 /* Binds a missing file to an unknown one with its content. */

@@ -10,28 +10,70 @@
  * line is not whole, where it begins there, so that a restart reads these pieces again. */
 #include <string.h>
 
+#include "sources/file/find_internal.h"
 #include "sources/file/reader_internal.h"
 
 #include "base/core/disk.h"
 #include "base/core/error.h"
 #include "base/core/logger.h"
 
-enum { PENDING_SHIFT = 4 };
+enum { PENDING_SHIFT = 4, CHAIN_MAX = 100 };
 
-/* The rotated file whose place this one has, if lines of it are unfinished. */
+static bool is_name_of(const struct tail *rotated, const struct tail *tail)
+{
+    const char *slash = strrchr(tail->origin, '/');
+    size_t size = slash == NULL ? 0 : (size_t)(slash - tail->origin) + 1;
+
+    return strncmp(rotated->origin, tail->origin, size) == 0 &&
+           strchr(rotated->origin + size, '/') == NULL &&
+           copy_is_related(rotated->origin, tail->origin);
+}
+
+/* Rotated from the same path; or, while nobody looked, to a name like it. */
+static bool can_precede(const struct tail *other, const struct tail *tail)
+{
+    if (other->is_detached && strcmp(other->origin, tail->origin) == 0) {
+        return true;
+    }
+    return (other->is_found && is_name_of(other, tail)) ||
+           (other->is_detached && tail->is_found && is_name_of(tail, other));
+}
+
+/* Births are as coarse as the kernel's tick; among equals, "0.log.1" is older than "0.log". */
+static bool is_older(const struct tail *left, const struct tail *right)
+{
+    int64_t left_us = left->position.identity.born_us;
+    int64_t right_us = right->position.identity.born_us;
+
+    return left_us != right_us ? left_us < right_us : strlen(left->origin) > strlen(right->origin);
+}
+
+/* The file whose place this one took: of those that can be, the one that was born last before it.
+ * Where the file system keeps no births: one that was rotated from the same path, with unfinished
+ * lines. */
 static struct tail *predecessor_of(struct tail *tail)
 {
-    mr_list_each(&tail->fs->lost, link, next)
-    {
-        struct tail *other = mr_container(link, struct tail, lost_link);
+    int64_t born_us = tail->position.identity.born_us;
+    struct tail *found = NULL;
 
-        if (other != tail && other->is_detached && strcmp(other->origin, tail->origin) == 0 &&
-            (joiner_replay_start(other->position.lanes) >= 0 || other->is_dirty ||
-             tail_state(other) != TAIL_IDLE)) {
-            return other;
+    mr_list_each(&tail->fs->all, link, next)
+    {
+        struct tail *other = mr_container(link, struct tail, all_link);
+        int64_t other_us = other->position.identity.born_us;
+
+        if (other == tail || tail_state(other) == TAIL_MISSING) {
+            continue;
+        }
+        if (born_us != 0 ? other_us != 0 && is_older(other, tail) &&
+                               (found == NULL || is_older(found, other)) && can_precede(other, tail)
+                         : other->is_detached && !tail->is_detached &&
+                               strcmp(other->origin, tail->origin) == 0 &&
+                               (joiner_replay_start(other->position.lanes) >= 0 ||
+                                other->is_dirty || tail_state(other) != TAIL_IDLE)) {
+            found = other;
         }
     }
-    return NULL;
+    return found;
 }
 
 bool inherit_begin(struct tail *tail)
@@ -42,14 +84,16 @@ bool inherit_begin(struct tail *tail)
     uint32_t mask;
 
     if (fs->options->format == FORMAT_PLAIN || position->offset > 0 || position->inherited != 0 ||
-        tail->joiner != NULL || tail->is_detached || tail->size_bytes <= 0) {
+        tail->joiner != NULL || tail->position.generation > 0 || tail->size_bytes <= 0) {
         return true;
     }
     from = predecessor_of(tail);
-    if (from == NULL) {
+    if (from == NULL || from->is_gzip || from->error_code != 0) {
         return true;
     }
-    if (tail_state(from) != TAIL_IDLE || from->is_dirty) {
+    if ((tail_state(from) != TAIL_IDLE && tail_state(from) != TAIL_HELD) || from->is_dirty ||
+        (from->joiner == NULL && joiner_replay_start(from->position.lanes) >= 0 &&
+         reader_open(from) == 0)) {
         file_ready(from, true);
         return false; /* its last lines first */
     }
@@ -59,6 +103,13 @@ bool inherit_begin(struct tail *tail)
     }
     tail->joiner = joiner_new(&fs->rules);
     if (tail->joiner == NULL) {
+        return false;
+    }
+    /* Pieces bring out no event, and so no block. Where they end must be durable before the heir
+     * is, or they are read a second time. */
+    if (file_offer_position(from) != 0) {
+        joiner_free(tail->joiner);
+        tail->joiner = NULL;
         return false;
     }
     joiner_inherit(tail->joiner, from->joiner, mask);
@@ -102,15 +153,16 @@ void inherit_restore(struct file_source *fs)
     }
 }
 
-static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, struct chunk *scratch)
+static int replay_file(struct tail *tail, const struct position *heir, struct tail *from,
+                       uint32_t mask, struct chunk *scratch)
 {
     struct lines lines = take_lines_of(tail);
     int64_t at = INT64_MAX;
 
     lines.in_long = false;
     for (int i = 0; i < LANES; i++) {
-        if ((mask & UINT32_C(1) << i) != 0 && tail->position.inherited_start[i] < at) {
-            at = tail->position.inherited_start[i];
+        if ((mask & UINT32_C(1) << i) != 0 && heir->inherited_start[i] < at) {
+            at = heir->inherited_start[i];
         }
     }
     while (at < from->position.offset) {
@@ -131,7 +183,7 @@ static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, stru
                 break;
             }
             for (int lane = 0; lane < LANES; lane++) {
-                bool is_wanted = at + spans[i].offset >= tail->position.inherited_start[lane];
+                bool is_wanted = at + spans[i].offset >= heir->inherited_start[lane];
 
                 lanes |= is_wanted ? mask & UINT32_C(1) << lane : 0;
             }
@@ -148,21 +200,33 @@ static int replay_file(struct tail *tail, struct tail *from, uint32_t mask, stru
     return 0;
 }
 
+/* A line may have gone through several files: the oldest first. */
+static int replay_chain(struct tail *tail, const struct position *heir, uint32_t mask,
+                        struct chunk *scratch, int depth)
+{
+    struct tail *from = tail_by_key(tail->fs, heir->predecessor);
+    uint32_t before = 0;
+    int rc = from == NULL || from == tail ? MR_ENOENT : reader_open(from);
+
+    for (int i = 0; rc == 0 && i < LANES; i++) {
+        before |= heir->inherited_start[i] == 0 ? mask & from->position.inherited & 1U << i : 0;
+    }
+    if (rc == 0 && before != 0 && depth < CHAIN_MAX) {
+        rc = replay_chain(tail, &from->position, before, scratch, depth + 1);
+    }
+    return rc != 0 ? rc : replay_file(tail, heir, from, mask, scratch);
+}
+
 int inherit_replay(struct tail *tail, struct chunk *scratch)
 {
     struct file_source *fs = tail->fs;
     uint32_t mask = tail->position.inherited >> PENDING_SHIFT;
-    struct tail *from;
     int rc;
 
     if (mask == 0) {
         return 0;
     }
-    from = tail_by_key(fs, tail->position.predecessor);
-    rc = from == NULL ? MR_ENOENT : reader_open(from);
-    if (rc == 0) {
-        rc = replay_file(tail, from, mask, scratch);
-    }
+    rc = replay_chain(tail, &tail->position, mask, scratch, 0);
     if (rc == MR_ENOENT || rc == MR_ETRUNCATED) {
         mr_warn("the first pieces of a container line are gone with their file",
                 KV_STR("source", fs->host->source_id), KV_STR("path", tail->origin));

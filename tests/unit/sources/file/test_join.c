@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/disk.h"
 #include "base/core/memory.h"
 #include "tests/lib/file_fixture.h"
 #include "tests/lib/test.h"
@@ -210,5 +211,54 @@ TEST(file_join, cuts_events_that_grow_too_large)
     CHECK_EQ(fake_source_event(f->fake, 0)->flags, SOURCE_SPAN_CUT);
     CHECK_EQ(fake_source_event(f->fake, 2)->flags, SOURCE_SPAN_CUT);
     CHECK_EQ(fake_source_event(f->fake, 3)->flags, 0);
+    file_fixture_free(f);
+}
+
+/* Steps until a new file has a later birth than those before: the kernel's time has ticks. */
+static void next_birth(void)
+{
+    char path[512];
+    struct mr_disk_stat first = {0};
+    struct mr_disk_stat stat;
+
+    (void)snprintf(path, sizeof path, "%s/tick", test_tmpdir());
+    for (int i = 0; i < 1000000; i++) {
+        put("tick", "");
+        CHECK_EQ(mr_disk_stat(mr_disk_system(), path, &stat), 0);
+        gone("tick");
+        first = i == 0 ? stat : first;
+        if (stat.born_us != first.born_us) {
+            return;
+        }
+    }
+}
+
+/* Rotated in the middle of a line, and rotated again before its end, with the node down. */
+TEST(file_join, joins_cri_pieces_over_several_rotations_while_down)
+{
+    struct file_fixture *f = file_fixture_new("0.log*", NULL);
+
+    f->options->format = FORMAT_CRI;
+    f->options->multiline.timeout_ms = 10000;
+    put("0.log", CRI "stdout F x\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 1);
+    append("0.log", CRI "stdout P ab\n");
+    fake_source_pass_ms(f->fake, 200);
+    fake_source_crash(f->fake);
+    move("0.log", "0.log.1");
+    next_birth();
+    put("0.log", CRI "stdout P cd\n" CRI "stderr F y\n");
+    move("0.log", "0.log.2");
+    next_birth();
+    put("0.log", CRI "stdout P ef\n" CRI "stderr F z\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 3);
+    file_fixture_crash(f);
+    fake_source_pass_ms(f->fake, 200);
+    append("0.log", CRI "stdout F gh\n");
+    fake_source_until_events(f->fake, 4);
+    fake_source_pass_ms(f->fake, 20000);
+    CHECK_STR(texts(f), "x|y|z|abcdefgh|");
     file_fixture_free(f);
 }
