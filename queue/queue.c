@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/codec/codec.h"
 #include "base/core/logger.h"
@@ -19,6 +20,7 @@
 #include "queue/wire/kafka_error.h"
 
 enum {
+    LOG_FILES_OPEN_MIN = 64,
     FSYNC_THREADS = 2,
     IO_THREADS = 2,
     CLOSE_TURNS_MAX = 1000, /* of the loop, when opening failed half-way */
@@ -335,6 +337,7 @@ static int open_rooms(struct queue *queue, const struct queue_config *config,
         .io_workers = queue->io_workers,
         .metrics = config->metrics,
         .totals = queue->log_totals,
+        .files = &queue->files,
         .boot_id = config->boot_id,
     };
     struct meta_config meta = {
@@ -386,6 +389,18 @@ static void close_half_open(struct queue *queue)
 
 static void on_end(struct mr_task *task);
 
+/* A quarter of the descriptors is for segments; the rest for connections, sources and ranges that
+ * are being sent. */
+static int open_files_max(void)
+{
+    struct rlimit limit = {0};
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 4 < LOG_FILES_OPEN_MIN) {
+        return LOG_FILES_OPEN_MIN;
+    }
+    return limit.rlim_cur / 4 > INT32_MAX ? INT32_MAX : (int)(limit.rlim_cur / 4);
+}
+
 int queue_open(const struct queue_config *config, struct queue **ret_queue, struct mr_error *error)
 {
     struct queue *queue = mr_calloc(1, sizeof *queue);
@@ -400,6 +415,8 @@ int queue_open(const struct queue_config *config, struct queue **ret_queue, stru
     queue->listener.on_topic_changed = on_topic_added;
     mr_list_init(&queue->listener.link);
     mr_list_init(&queue->watches);
+    mr_list_init(&queue->files.list);
+    queue->files.count_max = open_files_max();
     mr_task_init(&queue->end_task, queue->loop, on_end, queue);
     queue->log_totals = log_totals_new(config->metrics);
     rc = mr_workers_new(queue->loop, "fsync", FSYNC_THREADS, &queue->fsync_workers);

@@ -11,6 +11,7 @@
 #include "queue/replica/manager.h"
 
 struct queue {
+    struct log_files files;
     struct mr_loop *loop;
     struct mr_disk *disk;
     struct mr_workers *fsync_workers;

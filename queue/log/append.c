@@ -256,7 +256,8 @@ static void flush_step(struct log *log)
 {
     struct segment *segment = log_active(log);
 
-    if (log->is_flushing || segment->size_bytes - log->flush_position < LOG_WRITEBACK_CHUNK) {
+    if (log->is_flushing || segment->file == NULL ||
+        segment->size_bytes - log->flush_position < LOG_WRITEBACK_CHUNK) {
         return;
     }
     log->flush_file = file_ref(segment->file);

@@ -357,6 +357,7 @@ int log_open(const struct log_env *env, const char *directory, const struct mr_u
         (void)mr_error_context(error, "log %s", directory);
         goto free_log;
     }
+    segment_rest(log_active(log)); /* of thousands most are never touched */
     log_metrics_open(log);
     *ret_log = log;
     return 0;

@@ -40,6 +40,14 @@ struct log_budget {
     bool refused; /* an append was turned away since the last on_space */
 };
 
+/* Segment files of all logs of a node that are open between uses: the one that was used longest ago
+ * makes room, so that thousands of partitions need few descriptors. */
+struct log_files {
+    struct mr_link list; /* most recently used last; mr_list_init */
+    int count;
+    int count_max; /* > 0 */
+};
+
 /* What all logs of a node share; outlives them. */
 struct log_env {
     struct mr_loop *loop;
@@ -49,6 +57,7 @@ struct log_env {
     struct mr_workers *io_workers; /* deletion, cold reads, early write-back */
     struct mr_metrics *metrics;    /* may be NULL */
     struct log_budget *budget;     /* may be NULL */
+    struct log_files *files;       /* may be NULL: no bound */
     struct mr_metric_set *totals;  /* of the node: log_totals_new; may be NULL */
     /* Of this run of the operating system (mr_boot_id): a log that another one wrote may have lost
      * any part of what was not synced. Zero: not known, which is taken for another one. */

@@ -137,6 +137,7 @@ int scan_next(struct scan *scan, struct scan_item *ret_item);
 struct segment {
     struct log *log;
     struct mr_link open_link; /* in the log's open_segments, unless active */
+    struct mr_link file_link; /* in the node's open files */
     uint64_t id;
     int64_t base_offset;
     int64_t next_offset; /* behind its last record; of a sealed segment never beyond the next one's
@@ -173,6 +174,8 @@ int segment_create(struct log *log, int64_t base_offset, struct segment **ret_se
 /* The open file, opened if it was not; borrowed. Others may be closed to keep their number bounded.
  */
 int segment_file(struct segment *segment, struct log_file **ret_file);
+/* Gives up the descriptor, not the index; the next use opens it again. */
+void segment_rest(struct segment *segment);
 int segment_index_need(struct segment *segment);
 /* Makes the indexes anew from the file, and compares all checksums on the way. */
 int segment_index_make(struct segment *segment);
@@ -398,7 +401,8 @@ struct log {
     void *before_delete_owner;
     int64_t passed_offset;
     int64_t passed_keep_ms;
-    int64_t retain_wall_ms; /* clocks at the last call; 0: not yet */
+    int64_t rest_end_offset; /* the end at the last call: a log that stands still is let go of */
+    int64_t retain_wall_ms;  /* clocks at the last call; 0: not yet */
     int64_t retain_monotonic_ms;
     int64_t retain_suspended_until_ms; /* monotonic */
 

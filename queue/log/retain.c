@@ -240,6 +240,19 @@ static bool owner_agrees(struct log *log, size_t count)
            log->before_delete(log->before_delete_owner, log->segments[count]->base_offset) == 0;
 }
 
+/* A log that nobody has appended to since the last call holds no descriptor: a node may have
+ * thousands of them. */
+static void rest(struct log *log)
+{
+    bool is_busy = log->is_writing || log->is_syncing || log->is_flushing ||
+                   !mr_list_is_empty(&log->queued) || log->synced_offset < log->end_offset;
+
+    if (!is_busy && log->rest_end_offset == log->end_offset) {
+        segment_rest(log_active(log));
+    }
+    log->rest_end_offset = log->end_offset;
+}
+
 int64_t log_retain(struct log *log)
 {
     bool is_clock_trusted = clock_is_trusted(log);
@@ -250,6 +263,7 @@ int64_t log_retain(struct log *log)
     if (log->state != LOG_OPEN) {
         return 0;
     }
+    rest(log);
     if (is_clock_trusted) {
         producers_expire(&log->producers, mr_loop_wall_ms(log->env->loop),
                          log->config.producer_expiry_ms);

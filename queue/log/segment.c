@@ -27,6 +27,16 @@ int segment_new(struct log *log, int64_t base_offset, struct segment **ret_segme
     return 0;
 }
 
+void segment_rest(struct segment *segment)
+{
+    if (mr_link_is_linked(&segment->file_link)) {
+        mr_list_remove(&segment->file_link);
+        segment->log->env->files->count--;
+    }
+    file_unref(segment->file);
+    segment->file = NULL;
+}
+
 /* Gives up descriptor and index; a sealed segment gets them back when it is read. */
 static void segment_release(struct segment *segment)
 {
@@ -34,10 +44,29 @@ static void segment_release(struct segment *segment)
         mr_list_remove(&segment->open_link);
         segment->log->open_count--;
     }
-    file_unref(segment->file);
-    segment->file = NULL;
+    segment_rest(segment);
     index_done(&segment->index);
     segment->is_index_loaded = false;
+}
+
+/* The node's most recently used stands last; the first one makes room. Whoever uses a file across
+ * turns has a reference of its own. */
+static void file_touch(struct segment *segment)
+{
+    struct log_files *files = segment->log->env->files;
+
+    if (files == NULL) {
+        return;
+    }
+    if (mr_link_is_linked(&segment->file_link)) {
+        mr_list_remove(&segment->file_link);
+    } else {
+        files->count++;
+    }
+    mr_list_append(&files->list, &segment->file_link);
+    while (files->count > files->count_max) {
+        segment_rest(mr_container(files->list.next, struct segment, file_link));
+    }
 }
 
 void segment_free(struct segment *segment)
@@ -73,6 +102,7 @@ int segment_create(struct log *log, int64_t base_offset, struct segment **ret_se
         rc = mr_fail(error, MR_ENOMEM, "segment %" PRId64, base_offset);
         goto remove_file;
     }
+    file_touch(segment);
     segment->is_index_loaded = true;
     segment->is_timestamp_known = true;
     segment->trusted_from = 0;
@@ -131,6 +161,7 @@ int segment_file(struct segment *segment, struct log_file **ret_file)
         }
     }
     open_list_touch(segment);
+    file_touch(segment);
     *ret_file = segment->file;
     return 0;
 }

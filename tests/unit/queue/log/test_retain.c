@@ -240,3 +240,56 @@ TEST(retain, a_follower_may_begin_anew_further_on)
     CHECK_EQ(log_fixture_read_all(f, 100, NULL, NULL), 1);
     log_fixture_free(f);
 }
+
+/* A log that nobody uses holds no descriptor: after a start, and some time after the last append. */
+TEST(retain, a_log_that_rests_holds_no_descriptor)
+{
+    struct log_fixture *f = log_fixture_new(9);
+    struct log_files files = {.count_max = 100};
+
+    mr_list_init(&files.list);
+    f->env.files = &files;
+    CHECK_EQ(log_fixture_open(f), 0);
+    CHECK_EQ(files.count, 0);
+    CHECK_EQ(log_fixture_append_next(f, 3, 100), 0);
+    CHECK_EQ(files.count, 1);
+    CHECK_EQ(log_retain(f->log), 0);
+    CHECK_EQ(log_retain(f->log), 0);
+    CHECK_EQ(files.count, 1); /* not synced yet */
+    CHECK_EQ(log_fixture_sync(f), 0);
+    CHECK_EQ(log_retain(f->log), 0);
+    CHECK_EQ(files.count, 0);
+    CHECK_EQ(log_fixture_append_next(f, 3, 100), 0);
+    log_fixture_check_whole(f);
+    CHECK_EQ(log_fixture_reopen(f), 0);
+    CHECK_EQ(files.count, 0);
+    log_fixture_check_whole(f);
+    CHECK_EQ(log_fixture_append_next(f, 3, 100), 0);
+    CHECK_EQ(log_end_offset(f->log), 9);
+    log_fixture_free(f);
+}
+
+/* Over all logs of a node at most so many are open; what is read and written is the same. */
+TEST(retain, a_node_bounds_its_open_files)
+{
+    struct log_fixture *f = log_fixture_new(10);
+    struct log_files files = {.count_max = 1};
+
+    mr_list_init(&files.list);
+    f->env.files = &files;
+    CHECK_EQ(log_fixture_open(f), 0);
+    append_many(f, 60);
+    CHECK_EQ(files.count, 1);
+    log_fixture_check_whole(f);
+    CHECK_EQ(files.count, 1);
+    CHECK_EQ(log_truncate(f->log, 40, NULL), 0);
+    append_many(f, 60);
+    CHECK_EQ(log_delete_before(f->log, 20, NULL), 0);
+    log_fixture_check_whole(f);
+    log_fixture_kill(f);
+    CHECK_EQ(log_fixture_open(f), 0);
+    log_fixture_check_whole(f);
+    log_fixture_close(f);
+    CHECK_EQ(files.count, 0);
+    log_fixture_free(f);
+}
