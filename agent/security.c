@@ -171,6 +171,8 @@ struct queue_security security_rights(const struct security *security)
         .super_user_count = authorization->super_users.count,
         .principal_rules = authorization->principals.items,
         .principal_rule_count = authorization->principals.count,
+        .certificate_names = authorization->certificate_names.items,
+        .certificate_name_count = authorization->certificate_names.count,
         .oauth = oauth_of(&config->authentication.oauth),
         .cluster_key = config->node.cluster_key,
         .nodes = authorization->nodes.items,

@@ -76,6 +76,7 @@ struct config_authorization {
     int enforce; /* enum config_enforce */
     bool allows_without_acl;
     struct mr_string_list principals;
+    struct mr_string_list certificate_names;
     struct mr_string_list nodes;
 };
 

@@ -297,6 +297,23 @@ static const struct mr_option authentication_options[] = {
 
 static const char *const enforce_words[] = {"auto", "always", "never", NULL};
 
+static const char *check_certificate_names(const void *value)
+{
+    static const char *const words[] = {"subject", "uri", "dns", "email"};
+    const struct mr_string_list *list = value;
+
+    for (size_t i = 0; i < list->count; i++) {
+        bool is_known = false;
+        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++) {
+            is_known = is_known || strcmp(list->items[i], words[j]) == 0;
+        }
+        if (!is_known) {
+            return "only subject, uri, dns and email are known";
+        }
+    }
+    return list->count > 0 ? NULL : "at least one of subject, uri, dns and email is wanted";
+}
+
 static const struct mr_option authorization_options[] = {
     {.name = "super_users",
      .type = MR_OPT_STRING_LIST,
@@ -321,6 +338,15 @@ static const struct mr_option authorization_options[] = {
      .example = "['RULE:^CN=([^,]+).*$/$1/L', DEFAULT]",
      .help = "How the subject of a certificate becomes a name, as Kafka's "
              "ssl.principal.mapping.rules. DEFAULT, the whole subject, unless written."},
+    {.name = "certificate_name",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_authorization, certificate_names),
+     .check = check_certificate_names,
+     .fallback = "subject",
+     .example = "[uri, dns, subject]",
+     .help = "What of a certificate is the name that 'principals' begins with: its subject, or the "
+             "first alternative name of a kind (uri, for SPIFFE; dns; email). The first that the "
+             "certificate has."},
     {.name = "nodes",
      .type = MR_OPT_STRING_LIST,
      .offset = offsetof(struct config_authorization, nodes),

@@ -126,6 +126,13 @@ struct user_change {
     struct alter_user_scram_credentials_response_result *out;
 };
 
+/* Either kind of change, as the request has it. */
+struct change_in {
+    struct wire_string name;
+    int8_t mechanism;
+    const struct alter_user_scram_credentials_request_upsertion *upsertion; /* NULL: a deletion */
+};
+
 struct user_changes {
     struct request *request;
     struct alter_user_scram_credentials_response response;
@@ -181,21 +188,24 @@ static void refuse(struct user_changes *changes,
 }
 
 static void submit(struct user_changes *changes, struct user_change *change,
-                   enum meta_change_kind kind, struct wire_string name,
-                   enum mr_scram_mechanism mechanism)
+                   const struct change_in *in)
 {
+    change->out = answer_of(changes, in->name);
+    if (change->out->error_code != KAFKA_NONE) {
+        return;
+    }
     change->meta = (struct meta_change){
-        .kind = kind,
-        .name = name,
-        .mechanism = mechanism,
+        .kind = in->upsertion != NULL ? META_SET_SCRAM : META_REMOVE_SCRAM,
+        .name = in->name,
+        .mechanism = (enum mr_scram_mechanism)in->mechanism,
         .credential = &change->credential,
         .cb = on_changed,
         .owner = changes,
     };
     changes->pending += 1;
-    mr_info(kind == META_SET_SCRAM ? "user credential set" : "user credential removed",
+    mr_info(in->upsertion != NULL ? "user credential set" : "user credential removed",
             KV_STR("by", changes->request->connection->principal),
-            KV_STR("mechanism", mr_scram_name(mechanism)));
+            KV_STR("mechanism", mr_scram_name(change->meta.mechanism)));
     meta_submit(changes->request->broker->meta, &change->meta);
 }
 
@@ -209,10 +219,10 @@ static const char *make_credential(const struct alter_user_scram_credentials_req
                                    struct user_change *change)
 {
     if (in->iterations < MR_SCRAM_ITERATIONS_MIN) {
-        return "too few iterations";
+        return "Too few iterations";
     }
     if (in->iterations > MR_SCRAM_ITERATIONS_MAX) {
-        return "too many iterations";
+        return "Too many iterations";
     }
     return mr_scram_from_salted((enum mr_scram_mechanism)in->mechanism, in->salted_password.data,
                                 in->salted_password.size > 0 ? (size_t)in->salted_password.size : 0,
@@ -222,33 +232,64 @@ static const char *make_credential(const struct alter_user_scram_credentials_req
                : NULL;
 }
 
-static void upsert(struct user_changes *changes, struct user_change *change,
-                   const struct alter_user_scram_credentials_request_upsertion *in)
+static bool exists(const struct user_changes *changes, const struct change_in *in)
 {
-    const char *wrong;
+    const struct users *users = &meta_image(changes->request->broker->meta)->users;
 
-    change->out = answer_of(changes, in->name);
-    if (!is_mechanism(in->mechanism)) {
-        refuse(changes, change->out, KAFKA_UNSUPPORTED_SASL_MECHANISM, "unknown SCRAM mechanism");
-        return;
-    }
-    wrong = make_credential(in, change);
-    if (wrong != NULL) {
-        refuse(changes, change->out, KAFKA_UNACCEPTABLE_CREDENTIAL, wrong);
-        return;
-    }
-    submit(changes, change, META_SET_SCRAM, in->name, (enum mr_scram_mechanism)in->mechanism);
+    return users_credential(users, in->name.data, (size_t)in->name.size,
+                            (enum mr_scram_mechanism)in->mechanism) != NULL;
 }
 
-static void remove_credential(struct user_changes *changes, struct user_change *change,
-                              const struct alter_user_scram_credentials_request_deletion *in)
+/* One wrong change of a user, and none of that user's is made, as in Kafka. */
+static void check(struct user_changes *changes, struct user_change *change,
+                  const struct change_in *all, int32_t place)
 {
-    change->out = answer_of(changes, in->name);
-    if (!is_mechanism(in->mechanism)) {
-        refuse(changes, change->out, KAFKA_UNSUPPORTED_SASL_MECHANISM, "unknown SCRAM mechanism");
+    const struct change_in *in = &all[place];
+    struct alter_user_scram_credentials_response_result *out = answer_of(changes, in->name);
+    const char *wrong = NULL;
+
+    if (out->error_code != KAFKA_NONE) {
         return;
     }
-    submit(changes, change, META_REMOVE_SCRAM, in->name, (enum mr_scram_mechanism)in->mechanism);
+    if (in->name.size <= 0) {
+        refuse(changes, out, KAFKA_UNACCEPTABLE_CREDENTIAL, "Username must not be empty");
+        return;
+    }
+    if (!is_mechanism(in->mechanism)) {
+        refuse(changes, out, KAFKA_UNSUPPORTED_SASL_MECHANISM, "Unknown SCRAM mechanism");
+        return;
+    }
+    for (int32_t i = 0; i < place; i++) {
+        if (all[i].mechanism == in->mechanism && wire_string_equal(all[i].name, in->name)) {
+            refuse(changes, out, KAFKA_DUPLICATE_RESOURCE,
+                   "A user credential cannot be altered twice in the same request");
+            return;
+        }
+    }
+    if (in->upsertion != NULL) {
+        wrong = make_credential(in->upsertion, change);
+        if (wrong != NULL) {
+            refuse(changes, out, KAFKA_UNACCEPTABLE_CREDENTIAL, wrong);
+        }
+    } else if (!exists(changes, in)) {
+        refuse(changes, out, KAFKA_RESOURCE_NOT_FOUND,
+               "Attempt to delete a user credential that does not exist");
+    }
+}
+
+static void list_changes(const struct alter_user_scram_credentials_request *body,
+                         struct change_in *all)
+{
+    for (int32_t i = 0; i < body->deletions.count; i++) {
+        all[i] = (struct change_in){.name = body->deletions.items[i].name,
+                                    .mechanism = body->deletions.items[i].mechanism};
+    }
+    for (int32_t i = 0; i < body->upsertions.count; i++) {
+        all[body->deletions.count + i] =
+            (struct change_in){.name = body->upsertions.items[i].name,
+                               .mechanism = body->upsertions.items[i].mechanism,
+                               .upsertion = &body->upsertions.items[i]};
+    }
 }
 
 void api_alter_user_scram_credentials(struct request *request)
@@ -257,8 +298,8 @@ void api_alter_user_scram_credentials(struct request *request)
     int64_t count = (int64_t)body->deletions.count + body->upsertions.count;
     struct user_changes *changes = request_alloc(request, sizeof *changes);
     struct user_change *items = NULL;
+    struct change_in *all = NULL;
     bool is_allowed = request_may_cluster(request);
-    int16_t error = is_allowed ? KAFKA_NONE : KAFKA_CLUSTER_AUTHORIZATION_FAILED;
 
     if (count > USER_CHANGES_MAX) {
         request_fail(request, MR_ETOOLARGE);
@@ -266,27 +307,32 @@ void api_alter_user_scram_credentials(struct request *request)
     }
     if (changes != NULL) {
         items = request_alloc(request, (size_t)(count + 1) * sizeof *items);
+        all = request_alloc(request, (size_t)(count + 1) * sizeof *all);
     }
-    if (items == NULL || alter_user_scram_credentials_response_result_array_make(
-                             &request->arena, &changes->response.results, (int32_t)count) != 0) {
+    if (items == NULL || all == NULL ||
+        alter_user_scram_credentials_response_result_array_make(
+            &request->arena, &changes->response.results, (int32_t)count) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     }
     changes->request = request;
     changes->response.results.count = 0;
     changes->pending = 1;
-    for (int32_t i = 0; i < body->deletions.count; i++) {
-        if (error != KAFKA_NONE) {
-            refuse(changes, answer_of(changes, body->deletions.items[i].name), error, NULL);
+    list_changes(body, all);
+    for (int32_t i = 0; i < count; i++) {
+        if (is_allowed) {
+            check(changes, &items[i], all, i);
         } else {
-            remove_credential(changes, items++, &body->deletions.items[i]);
+            refuse(changes, answer_of(changes, all[i].name), KAFKA_CLUSTER_AUTHORIZATION_FAILED,
+                   NULL);
         }
     }
-    for (int32_t i = 0; i < body->upsertions.count; i++) {
-        if (error != KAFKA_NONE) {
-            refuse(changes, answer_of(changes, body->upsertions.items[i].name), error, NULL);
-        } else {
-            upsert(changes, items++, &body->upsertions.items[i]);
+    for (int32_t i = 0; i < count; i++) {
+        submit(changes, &items[i], &all[i]);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        if (items[i].meta.cb == NULL) { /* it was not handed over */
+            mr_scram_wipe(&items[i].credential, sizeof items[i].credential);
         }
     }
     changes_release(changes);

@@ -39,6 +39,14 @@ static const char *const failure_words[AUTH_FAILURE_COUNT] = {
     [AUTH_FAILED_LATE] = "late",
 };
 
+/* What a certificate may be known by; the prefix is mr_stream_tls_alternative's. */
+static const struct {
+    const char *word;
+    const char *prefix; /* "": the subject */
+} certificate_kinds[] = {{"subject", ""}, {"uri", "URI:"}, {"dns", "DNS:"}, {"email", "EMAIL:"}};
+
+enum { CERTIFICATE_NAMES_MAX = sizeof certificate_kinds / sizeof certificate_kinds[0] };
+
 /* Names share slots: a stranger's failures may slow a failure down, never a success. */
 struct failures {
     int64_t last_ms;
@@ -55,6 +63,8 @@ struct auth {
     struct oauth *oauth; /* NULL: no tokens are taken */
     bool has_node_credential;
     struct mr_scram_credential node_credential;
+    unsigned char certificate_names[CERTIFICATE_NAMES_MAX]; /* places in certificate_kinds */
+    size_t certificate_name_count;
     char **nodes; /* patterns of principals */
     size_t node_count;
     struct failures by_address[FAILURE_SLOTS];
@@ -124,6 +134,22 @@ static int make_node_credential(struct auth *auth, const struct broker_config *c
                            MR_SCRAM_ITERATIONS_DEFAULT, &auth->node_credential);
 }
 
+/* The words were checked by the configuration. */
+static void take_certificate_names(struct auth *auth, const struct broker_security *security)
+{
+    for (size_t i = 0; i < security->certificate_name_count; i++) {
+        for (unsigned char j = 0; j < CERTIFICATE_NAMES_MAX; j++) {
+            if (strcmp(security->certificate_names[i], certificate_kinds[j].word) == 0 &&
+                auth->certificate_name_count < CERTIFICATE_NAMES_MAX) {
+                auth->certificate_names[auth->certificate_name_count++] = j;
+            }
+        }
+    }
+    if (auth->certificate_name_count == 0) {
+        auth->certificate_name_count = 1; /* place 0: the subject */
+    }
+}
+
 static int take_words(struct auth *auth, const struct broker_config *config)
 {
     const struct broker_security *security = &config->security;
@@ -133,6 +159,7 @@ static int take_words(struct auth *auth, const struct broker_config *config)
     if (rc == 0) {
         rc = copy_names(security->nodes, security->node_count, &auth->nodes, &auth->node_count);
     }
+    take_certificate_names(auth, security);
     return rc == 0 ? make_node_credential(auth, config) : rc;
 }
 
@@ -238,25 +265,60 @@ static void set_host(struct connection *connection)
     (void)snprintf(connection->host, sizeof connection->host, "%.*s", (int)size, peer);
 }
 
-/* The subject of the certificate, if one was shown. */
+/* The first alternative name of a kind: 0, MR_ENOENT or MR_ETOOLARGE. */
+static int find_alternative(const struct connection *connection, const char *prefix, char *text,
+                            size_t size)
+{
+    size_t prefix_size = strlen(prefix);
+    int rc = 0;
+
+    for (int i = 0; rc == 0 || rc == MR_ETOOLARGE; i++) {
+        rc = mr_stream_tls_alternative(connection->stream, i, text, size);
+        if (rc == 0 && strncmp(text, prefix, prefix_size) == 0) {
+            memmove(text, text + prefix_size, strlen(text + prefix_size) + 1);
+            return 0;
+        }
+    }
+    return rc;
+}
+
+/* What the certificate says first of what is asked for; 0, or MR_ENOENT if it has none of it. */
+static int name_certificate(const struct auth *auth, const struct connection *connection,
+                            char *text, size_t size)
+{
+    int rc = MR_ENOENT;
+
+    for (size_t i = 0; i < auth->certificate_name_count && rc == MR_ENOENT; i++) {
+        const char *prefix = certificate_kinds[auth->certificate_names[i]].prefix;
+        rc = prefix[0] == '\0' ? mr_stream_tls_subject(connection->stream, text, size)
+                               : find_alternative(connection, prefix, text, size);
+        if (rc == 0 && text[0] == '\0') {
+            rc = MR_ENOENT; /* a certificate without a subject */
+        }
+    }
+    return rc;
+}
+
+/* Who the certificate is of, if one was shown. */
 static int meet_certificate(struct auth *auth, struct connection *connection)
 {
-    char subject[PRINCIPAL_NAME_SIZE];
-    char name[PRINCIPAL_NAME_SIZE];
+    char subject[PRINCIPAL_NAME_SIZE] = "";
+    char name[PRINCIPAL_NAME_SIZE] = "";
     int rc = mr_stream_tls_subject(connection->stream, subject, sizeof subject);
 
     if (rc == MR_ENOENT || rc == MR_EUNSUPPORTED) {
-        return 0;
+        return 0; /* none was shown */
     }
+    rc = name_certificate(auth, connection, subject, sizeof subject);
     if (rc == 0) {
         rc = principal_rules_apply(auth->rules, subject, name, sizeof name);
     }
     if (rc != 0 || name[0] == '\0') {
         mr_warn("certificate leads to no principal: connection closed",
                 KV_STR("peer", mr_stream_peer(connection->stream)),
-                KV_STR("subject", rc != MR_ETOOLARGE ? subject : "too long"));
+                KV_STR("name", rc != MR_ETOOLARGE ? subject : "too long"));
         audit_login_failed(connection, rc != MR_ETOOLARGE ? subject : "", "certificate",
-                           "its subject leads to no principal");
+                           "it leads to no principal");
         return MR_EAUTH;
     }
     auth_set_principal(connection, name);
@@ -330,8 +392,9 @@ bool auth_may(const struct auth *auth, const struct connection *connection,
 bool auth_may_somewhere(const struct auth *auth, const struct connection *connection,
                         enum acl_operation operation, enum acl_resource resource)
 {
-    return is_super(auth, connection) || auth->allows_without_acl ||
-           is_nodes_own(connection, operation, resource) ||
+    /* Kafka asks about a name that nobody has, for whom a binding of all, or none, decides. */
+    return is_super(auth, connection) || is_nodes_own(connection, operation, resource) ||
+           auth_may(auth, connection, operation, resource, wire_text("hardcode")) ||
            acl_allows_somewhere(&meta_image(auth->meta)->acls, connection->principal,
                                 connection->host, operation, resource);
 }

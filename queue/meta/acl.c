@@ -295,20 +295,58 @@ static size_t first_of(const struct acl_set *set, int8_t resource, int8_t patter
     return low;
 }
 
-/* Adds to the verdict what the bindings of exactly this pattern say. */
+/* The first of this pattern whose principal is not before this one. */
+static size_t first_for(const struct acl_set *set, const struct acl_binding *wanted)
+{
+    size_t low = 0;
+    size_t high = set->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct acl *acl = &set->items[middle];
+        int order = compare_resource(acl, wanted->resource, wanted->pattern, wanted->name);
+        if (order < 0 || (order == 0 && compare_text(acl->principal, wanted->principal) < 0)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void ask_for(const struct acl_set *set, const struct question *question,
+                    const struct acl_binding *wanted, enum acl_decision *verdict)
+{
+    for (size_t i = first_for(set, wanted); i < set->count && *verdict != ACL_SAYS_NO; i++) {
+        const struct acl *acl = &set->items[i];
+        if (compare_resource(acl, wanted->resource, wanted->pattern, wanted->name) != 0 ||
+            compare_text(acl->principal, wanted->principal) != 0) {
+            return;
+        }
+        if (concerns(acl, question) && covers(acl, question->operation)) {
+            *verdict = acl->permission == ACL_DENY ? ACL_SAYS_NO : ACL_SAYS_YES;
+        }
+    }
+}
+
+/* Adds to the verdict what the bindings of exactly this pattern say. There may be thousands, of as
+ * many users: only this one's and those of all are looked at. */
 static void ask(const struct acl_set *set, const struct question *question, int8_t resource,
                 int8_t pattern, struct wire_string name, enum acl_decision *verdict,
                 bool *is_mentioned)
 {
-    for (size_t i = first_of(set, resource, pattern, name);
-         i < set->count && *verdict != ACL_SAYS_NO &&
-         compare_resource(&set->items[i], resource, pattern, name) == 0;
-         i++) {
-        const struct acl *acl = &set->items[i];
-        *is_mentioned = true;
-        if (concerns(acl, question) && covers(acl, question->operation)) {
-            *verdict = acl->permission == ACL_DENY ? ACL_SAYS_NO : ACL_SAYS_YES;
-        }
+    struct acl_binding wanted = {.resource = resource, .pattern = pattern, .name = name};
+    size_t first = first_of(set, resource, pattern, name);
+
+    if (first == set->count || compare_resource(&set->items[first], resource, pattern, name) != 0) {
+        return;
+    }
+    *is_mentioned = true;
+    wanted.principal = wire_text("User:*");
+    ask_for(set, question, &wanted, verdict);
+    if (strcmp(question->principal, "User:*") != 0) {
+        wanted.principal = wire_text(question->principal);
+        ask_for(set, question, &wanted, verdict);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Any bytes as a set of keys and as a signed token, and as a token for good keys. The input is cut in
- * two at the first newline: the token, and the keys. */
+/* Any bytes as a set of keys and as a signed token, and as a token for good keys. The input is cut
+ * in two at the first newline: the token, and the keys. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Any bytes as a first message of OAUTHBEARER, as an HTTP answer, as a server's answer with a token,
- * as a URL. */
+/* Any bytes as a first message of OAUTHBEARER, as an HTTP answer, as a server's answer with a
+ * token, as a URL. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -181,6 +181,23 @@ def test_users_come_change_and_go(secure):
         assert raw_kafka.set_user(control, "bob", "x", iterations=20000) == {"bob": 93}
 
 
+def test_a_wrong_change_of_a_user_is_refused_whole(secure):
+    """Twice in one request, without a name, of another mechanism: Kafka's errors, and nothing is done."""
+    node = secure()
+    with Connection(str(node.socket_path)) as control:
+        twice = [raw_kafka.SHA_512, raw_kafka.SHA_512]
+        assert raw_kafka.set_user(control, "bob", "x", twice) == {"bob": 92}
+        assert raw_kafka.remove_user(control, "bob", [raw_kafka.SHA_512]) == {"bob": 91}
+        assert raw_kafka.remove_user(control, "admin", twice) == {"admin": 92}
+        assert raw_kafka.set_user(control, "", "x") == {"": 93}
+        assert raw_kafka.remove_user(control, "admin", [raw_kafka.SHA_256, 7]) == {"admin": 33}
+        assert raw_kafka.set_user(control, "bob", "x", [raw_kafka.SHA_256]) == {"bob": 0}
+        assert raw_kafka.remove_user(control, "bob") == {"bob": 91}  # one of the two is not there
+    for user, password, mechanism in (("admin", PASSWORD, "SCRAM-SHA-512"), ("bob", "x", "SCRAM-SHA-256")):
+        with raw(node) as connection:
+            assert connection.scram(mechanism, user, password)[0] == 0
+
+
 def test_only_who_may_alter_the_cluster_makes_users(secure):
     node = secure()
     with raw(node) as connection:

@@ -9,7 +9,9 @@ import node as node_module
 import raw_kafka
 from node import wait_until
 from raw_kafka import Connection, Scram
-from security import certificates, metric, raw, server_tls  # noqa: F401
+from security import certificates, metric, openssl, raw, server_tls  # noqa: F401
+
+confluent_kafka = pytest.importorskip("confluent_kafka")
 
 KEY = "kJ2yV9c0p1Qm7sX4tR8uZ6wA"
 AUTHENTICATION_FAILED = 58
@@ -158,7 +160,49 @@ def test_a_certificate_that_is_not_a_nodes_has_no_rights(hub, edge, certificates
     agent.stop()
 
 
+@pytest.mark.parametrize("names,user", [
+    (["uri", "subject"], "spiffe://mesh.test/edge/1"), (["dns"], "edge-1.test"),
+    (["email", "dns"], "edge@mesh.test"), (["subject", "uri"], "CN=Edge,O=x"), (None, "CN=Edge,O=x"),
+])
+def test_what_a_certificate_is_known_by(node, free_port, certificates, tmp_path, names, user):
+    """Subject or alternative names; the first kind that it has."""
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+            "/O=x/CN=Edge", "-keyout", tmp_path / "c.key", "-out", tmp_path / "c.csr")
+    (tmp_path / "c.ext").write_text("subjectAltName=DNS:edge-1.test,DNS:other.test,"
+                                    "URI:spiffe://mesh.test/edge/1,email:edge@mesh.test\n")
+    openssl("x509", "-req", "-in", tmp_path / "c.csr", "-CA", certificates / "ca.pem", "-CAkey",
+            certificates / "ca.key", "-set_serial", "7", "-days", "2", "-extfile", tmp_path / "c.ext",
+            "-out", tmp_path / "c.pem")
+    port = free_port()
+    made = node({"listen": [{"address": f"127.0.0.1:{port}", "advertise": f"localhost:{port}",
+                             "tls": server_tls(certificates, clients="required")}],
+                 "authorization": {"super_users": [user],
+                                   **({"certificate_name": names} if names else {})}}).start()
+    producer = confluent_kafka.Producer({
+        "bootstrap.servers": f"localhost:{port}", "security.protocol": "SSL",
+        "ssl.ca.location": str(certificates / "ca.pem"), "broker.address.family": "v4",
+        "ssl.certificate.location": str(tmp_path / "c.pem"),
+        "ssl.key.location": str(tmp_path / "c.key")})
+    errors = []
+    producer.produce("t", b"x", on_delivery=lambda error, _: errors.append(error))
+    assert producer.flush(20) == 0 and errors == [None], made.stderr()
+
+
+def test_a_certificate_without_such_a_name_is_refused(hub, certificates, edge, node, free_port):
+    """The client's has no URI."""
+    port = free_port()
+    made = node({"listen": [{"address": f"127.0.0.1:{port}", "tls": server_tls(certificates,
+                                                                             clients="required")}],
+                 "authorization": {"certificate_name": "uri"}}).start()
+    agent = edge(made, 0, key=None, tls={"ca": str(certificates / "ca.pem"),
+                                         "cert": str(certificates / "client.pem"),
+                                         "key": str(certificates / "client.key")})
+    made.wait_for_output("certificate leads to no principal")
+    agent.stop()
+
+
 @pytest.mark.parametrize("config,words", [
+    ({"authorization": {"certificate_name": ["cn"]}}, "only subject, uri, dns and email"),
     ({"listen": [{"address": "127.0.0.1:9092", "sasl": ["CLUSTER-KEY"]}]}, "needs node.cluster_key"),
     ({"node": {"cluster_key": "short"}}, "16 to 1024 characters"),
 ])
