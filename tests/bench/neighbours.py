@@ -90,14 +90,13 @@ def zstd_bomb(size):
     return bytes.fromhex("28b52ffd0038") + block * (size // len(block))
 
 
-def bomber(port):
+def bomber(port, body, has_begun):
     """Sends batches that cannot be kept, as fast as they are refused, five at a time."""
-    batch = raw.record_batch(records=zstd_bomb(1000000), attributes=4)
-    body = raw.produce_body("access", batch)
-    with raw.Peer(port) as peer:
+    with raw.Peer(port, timeout_s=60) as peer:
         for number in range(5):
             peer.send(raw.frame(0, 7, number, body))
         while peer.receive():
+            has_begun.set()
             peer.send(raw.frame(0, 7, 9, body))
 
 
@@ -129,12 +128,15 @@ def bombs(bench):
                                   "topics": {"access": {}, "quick": {}}}).start()
     wait_until(lambda: can_connect(port), 20, "the hub")
     probe(port, 50)
+    body = raw.produce_body("access", raw.record_batch(records=zstd_bomb(1000000), attributes=4))
     alone, beside = [], []
     for _ in range(bench.rounds):
         alone.append(probe(port, 500))
-        process = multiprocessing.Process(target=bomber, args=(port,), daemon=True)
+        has_begun = multiprocessing.Event()
+        process = multiprocessing.Process(target=bomber, args=(port, body, has_begun), daemon=True)
         process.start()
-        time.sleep(1)
+        if not has_begun.wait(60):
+            bench.fail("bombs: none was answered")
         beside.append(probe(port, 500))
         process.terminate()
         process.join()
