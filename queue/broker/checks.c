@@ -74,8 +74,8 @@ static void on_run(struct mr_work *work)
 
     job->run(job);
     if (job->scratch->capacity_bytes > SCRATCH_KEPT_BYTES) {
-        mr_bytes_done(
-            job->scratch); /* here: giving back 100 MiB takes the loop's clients too long */
+        /* Here: giving back 100 MiB would take the loop's clients too long. */
+        mr_bytes_done(job->scratch);
         mr_bytes_init(job->scratch);
     }
 }
