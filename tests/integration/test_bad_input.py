@@ -170,7 +170,7 @@ def test_more_connections_than_allowed_are_closed_at_once(node, free_port, tmp_p
 def _is_served(peer):
     try:
         return bool(peer.api_versions())
-    except (AssertionError, OSError):
+    except (AssertionError, EOFError, OSError):
         return False
 
 
