@@ -63,7 +63,7 @@ static void advance_window(struct gzip_file *file, int64_t offset)
 {
     int64_t size = offset - file->window_offset;
 
-    if (size <= 0) {
+    if (size <= 0 || file->window.size_bytes == 0) {
         return;
     }
     if (size > (int64_t)file->window.size_bytes) {
