@@ -127,7 +127,7 @@ static int fill_asked_topics(const struct metadata *metadata, struct metadata_re
     int rc =
         metadata_response_topic_array_make(&request->arena, &response->topics, body->topics.count);
 
-    if (rc == 0) {
+    if (rc == 0 && body->topics.count > 0) {
         rc = names_mark(request, &items->name, sizeof *items, body->topics.count, &marks);
     }
     response->topics.count = 0;
