@@ -582,6 +582,9 @@ int agent_open(const struct config *config, struct agent **ret_agent, struct mr_
     agent->random = mr_random_system();
     rc = open_ground(agent, error);
     if (rc == 0) {
+        rc = open_signals(agent); /* before the first listener: who reaches a node may stop it */
+    }
+    if (rc == 0) {
         rc = open_queue(agent, error);
     }
     if (rc == 0) {
@@ -589,9 +592,6 @@ int agent_open(const struct config *config, struct agent **ret_agent, struct mr_
     }
     if (rc == 0) {
         rc = open_admin(agent, error);
-    }
-    if (rc == 0) {
-        rc = open_signals(agent);
     }
     if (rc != 0) {
         abandon(agent);

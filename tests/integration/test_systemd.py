@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from node import Node, binary, wait_until
+from node import Node, binary, free_port, wait_until
 
 BUILD = pathlib.Path(binary()).parent
 EXPOSURE_MAX = 1.5  # systemd/README.md says what is left
@@ -127,3 +127,20 @@ def test_takes_the_sockets_of_a_socket_unit(node, free_port, tmp_path):
     assert os.path.exists(path)
     for opened in sockets:
         opened.close()
+
+
+def test_can_be_stopped_from_its_first_moment_on(tmp_path):
+    """SIGTERM as soon as a port takes connections, when much of the node is not open yet: an orderly end.
+    The sources make the rest of the opening long enough to be met."""
+    sources = {f"s{place}": {"type": "file", "paths": [str(tmp_path / f"{place}.log")], "topic": "app"}
+               for place in range(300)}
+    node = Node(tmp_path, {"node": {"run": str(tmp_path / "run")}, "sources": sources,
+                           "listen": [{"address": f"127.0.0.1:{free_port()}"}]})
+    try:
+        for _ in range(5):
+            node.start(wait=False)
+            with socket.socket() as probe:
+                wait_until(lambda: probe.connect_ex(("127.0.0.1", node.ports[0])) == 0, what="the port")
+            node.stop(timeout_s=30)
+    finally:
+        assert node.finish() is None
