@@ -145,7 +145,7 @@ static void on_step_done(struct mr_work *work)
 void tls_handshakes_step(struct mr_task *task)
 {
     struct mr_net *net = task->owner;
-    struct mr_workers *workers = net_handshakers(net);
+    struct mr_workers *workers = net->handshakes_inline ? NULL : net_handshakers(net);
     struct mr_link *link;
 
     while (net->handshakes_working < WORKING_MAX &&
