@@ -42,6 +42,7 @@ enum {
     CROWDS = 1024,
     ADDRESS_SHARE = 10,         /* one address may have a tenth of the half-open handshakes, */
     ADDRESS_HANDSHAKES = 16,    /* or so many, if that is less */
+    HONEST_SILENCE_MS = 100,    /* the first words come with the connection */
     HONEST_HANDSHAKE_MS = 1000, /* one that lasts longer is probably not meant */
 };
 
@@ -177,23 +178,27 @@ static struct crowd *crowd_of(struct system_listener *self, const struct sockadd
     return crowd;
 }
 
-/* Who of them should go first: the oldest that has said nothing, else the oldest that takes longer
- * than honest ones do, else, where somebody has to, the oldest. NULL: none. */
-static struct half_open *find_victim(const struct system_listener *self, const struct crowd *crowd,
-                                     bool is_forced)
+/* Who of them should go first: one that takes longer than honest ones do, to say something or in
+ * all; NULL: none. */
+static struct half_open *find_dishonest(const struct system_listener *self,
+                                        const struct crowd *crowd)
 {
     int64_t now_ms = mr_loop_now_ms(self->net->loop);
-    struct half_open *oldest = mr_container(crowd->members.next, struct half_open, crowd_link);
 
     mr_list_each(&crowd->members, link, next)
     {
         struct half_open *half_open = mr_container(link, struct half_open, crowd_link);
+        int64_t age_ms = now_ms - half_open->since_ms;
 
-        if (!tls_handshake_has_heard(half_open->handshake)) {
+        if (age_ms >= HONEST_HANDSHAKE_MS ||
+            (age_ms >= HONEST_SILENCE_MS && !tls_handshake_has_heard(half_open->handshake))) {
             return half_open;
         }
+        if (age_ms < HONEST_SILENCE_MS) {
+            break; /* and so are all behind it */
+        }
     }
-    return is_forced || now_ms - oldest->since_ms >= HONEST_HANDSHAKE_MS ? oldest : NULL;
+    return NULL;
 }
 
 static const struct crowd *largest_crowd(const struct system_listener *self)
@@ -212,21 +217,27 @@ static const struct crowd *largest_crowd(const struct system_listener *self)
 
 /* An address that has its share loses one that is not honest, or else does not get another: clients
  * behind one address that all come back at once are let in one after the other. When the listener
- * is full somebody has to go, of those who are most: who would lock others out needs as many
- * addresses as there are places. */
+ * is full the same goes for the address that has most; anybody else gets the place of its oldest,
+ * so that who would lock others out needs as many addresses as there are places. What is refused
+ * costs next to nothing, so a flood costs what a thousand handshakes a second do. */
 static bool make_room(struct system_listener *self, const struct crowd *crowd)
 {
     int share = self->options.handshakes_max / ADDRESS_SHARE;
+    bool is_full = self->handshake_count >= self->options.handshakes_max;
+    const struct crowd *largest = is_full ? largest_crowd(self) : NULL;
+    struct half_open *victim = NULL;
 
-    if (crowd->count >= (share > ADDRESS_HANDSHAKES ? share : ADDRESS_HANDSHAKES)) {
-        struct half_open *victim = find_victim(self, crowd, false);
+    if (crowd->count >= (share > ADDRESS_HANDSHAKES ? share : ADDRESS_HANDSHAKES) ||
+        (is_full && crowd->count >= largest->count)) {
+        victim = find_dishonest(self, crowd);
         if (victim == NULL) {
             return false;
         }
-        half_open_drop(victim);
+    } else if (is_full) {
+        victim = mr_container(largest->members.next, struct half_open, crowd_link);
     }
-    if (self->handshake_count >= self->options.handshakes_max) {
-        half_open_drop(find_victim(self, largest_crowd(self), true));
+    if (victim != NULL) {
+        half_open_drop(victim);
     }
     return true;
 }
