@@ -33,7 +33,7 @@ struct mr_net {
     struct mr_metric_set *tls_failures[TLS_FAILURE_COUNT]; /* likewise */
     struct mr_link handshakes_due; /* TLS handshakes whose next step can be taken, in order */
     int handshakes_working;        /* steps that a worker has */
-    bool handshakes_inline;        /* no workers: for the fuzzer, which has no time for threads */
+    bool handshakes_inline; /* no workers: for tests that count allocations, and the fuzzer */
     struct mr_task handshakes_task;
     struct mr_link tls_contexts; /* of struct tls_watched */
     struct mr_timer tls_timer;

@@ -184,6 +184,7 @@ TEST(net_faults, survives_failing_allocations_under_tls)
         }
     }
     CHECK_EQ(mr_tls_context_new(&config, NULL, &client, NULL), 0);
+    f->net->handshakes_inline = true;
     sweep(f, server, client);
     net_fixture_free(f);
     mr_tls_context_free(server);
