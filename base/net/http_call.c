@@ -17,6 +17,7 @@
 
 #include "base/core/buffer.h"
 #include "base/core/error.h"
+#include "base/net/tls_stream.h"
 
 enum { HEAD_SIZE_MAX = 64 << 10, PIECE_SIZE = 16 << 10 };
 
@@ -132,8 +133,7 @@ static bool expect_name(const struct caller *caller)
     if (X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1) {
         return true;
     }
-    return SSL_set1_host(caller->tls, host) == 1 &&
-           SSL_set_tlsext_host_name(caller->tls, host) == 1;
+    return SSL_set1_host(caller->tls, host) == 1 && tls_say_name(caller->tls, host);
 }
 
 static int shake_hands(struct caller *caller)

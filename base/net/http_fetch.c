@@ -19,6 +19,7 @@
 #include "base/core/clock.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/net/tls_stream.h"
 
 enum { HEAD_SIZE_MAX = 64 << 10, PIECE_SIZE = 16 << 10, CREDENTIALS_SIZE_MAX = 4096 };
 
@@ -246,8 +247,7 @@ static int tls_start(struct fetch *fetch)
     }
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(fetch->ssl), host) != 1) { /* a name, then */
         ERR_clear_error();
-        if (SSL_set1_host(fetch->ssl, host) != 1 ||
-            SSL_set_tlsext_host_name(fetch->ssl, host) != 1) {
+        if (SSL_set1_host(fetch->ssl, host) != 1 || !tls_say_name(fetch->ssl, host)) {
             return tls_failed(fetch);
         }
     }

@@ -417,15 +417,21 @@ BIO_METHOD *tls_context_bio_method(struct mr_tls_context *context)
     return context->bio_method;
 }
 
+bool tls_say_name(SSL *ssl, const char *server_name)
+{
+    char sni[256]; /* OpenSSL's macro casts the const away: a copy of a name of 255 characters */
+
+    (void)snprintf(sni, sizeof sni, "%s", server_name);
+    return SSL_set_tlsext_host_name(ssl, sni) == 1;
+}
+
 static int set_peer_name(SSL *ssl, const struct mr_tls_config *config, const char *server_name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     bool is_ip = X509_VERIFY_PARAM_set1_ip_asc(param, server_name) == 1;
-    char sni[256]; /* OpenSSL's macro casts the const away: a copy of a name of 255 characters */
 
     ERR_clear_error();
-    (void)snprintf(sni, sizeof sni, "%s", server_name);
-    if (!is_ip && SSL_set_tlsext_host_name(ssl, sni) != 1) {
+    if (!is_ip && !tls_say_name(ssl, server_name)) {
         return MR_EINVAL;
     }
     if (config->skips_names || config->skips_verification) {

@@ -48,6 +48,8 @@ void tls_stream_begin(struct tls_stream *self);
 void tls_handshake_on_io(struct tls_handshake *handshake);
 
 /* tls_context.c */
+/* The name of a host that is asked for in a handshake (RFC 6066, 3). */
+bool tls_say_name(SSL *ssl, const char *server_name);
 /* An SSL for a side, with name checks for a client's; NULL with words. */
 SSL *tls_context_ssl(struct mr_tls_context *context, const char *server_name,
                      struct mr_error *error);

@@ -144,8 +144,7 @@ TEST(jws, knows_neither_none_nor_shared_secrets)
         "{\"alg\":\"RSA-OAEP\"}",
         "{\"alg\":\"ES256K\"}",
         "{\"alg\":\"rs256\"}",
-        "{\"alg\":\"RS256\",\"crit\":[\"b64\"],"
-        "\"b64\":false}",
+        "{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":false}",
     };
     struct mr_jwk_set *set = parse_keys(jose_vectors[0].key);
 
