@@ -148,7 +148,7 @@ def test_a_throttled_client_that_leaves(hub):
     # What it has said before it left is taken, in its time.
     with connect(hub) as connection:
         for _ in range(3):
-            connection.send(0, 3, produce_request(acks=0))
+            connection.request(0, 3, produce_request(acks=0))
     set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=None)
     with connect(hub, "other") as free:
         wait_until(lambda: fetch(free, offset=3)[2] > VALUE_SIZE, what="the last record")
