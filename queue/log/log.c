@@ -196,23 +196,24 @@ int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean)
     return rc == 0 ? mr_disk_fsync_directory(log->disk, log->directory) : rc;
 }
 
-void log_checkpoint_soft(struct log *log)
+int log_checkpoint_soft(struct log *log, int64_t recovery_offset, bool is_clean)
 {
     struct mr_buf *bytes;
+    int rc;
 
     if (log->checkpoint_durable == 0) { /* either slot may be the one that a power loss leaves */
-        (void)log_checkpoint_now(log, log->synced_offset, false);
-        return;
+        return log_checkpoint_now(log, recovery_offset, is_clean);
     }
-    bytes = log_checkpoint_bytes(log, log->synced_offset, false);
+    bytes = log_checkpoint_bytes(log, recovery_offset, is_clean);
     if (bytes == NULL) {
-        return;
+        return MR_ENOMEM;
     }
     (void)pthread_mutex_lock(&log->checkpoint_mutex);
-    (void)checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
+    rc = checkpoint_store(log->disk, log->directory, log->checkpoint_generation, bytes, false);
     log->checkpoint_written = log->checkpoint_generation;
     (void)pthread_mutex_unlock(&log->checkpoint_mutex);
     mr_buf_unref(bytes);
+    return rc;
 }
 
 /* ---- rolling ---- */
@@ -369,7 +370,8 @@ free_log:
 /* ---- closing ---- */
 
 /* What a clean start finds: indexes, producers, and a checkpoint that says that nothing is to be
- * looked at. Failures only make the next start longer. */
+ * looked at. Failures only make the next start longer, and so does a power loss: none of it is
+ * synced, or a node with many logs would not end in time. */
 static void close_marks(struct log *log)
 {
     struct segment *active = log_active(log);
@@ -384,7 +386,7 @@ static void close_marks(struct log *log)
     }
     log_path(log, log->end_offset, ".snapshot", path);
     (void)producers_store(&log->producers, log->disk, path);
-    rc = log_checkpoint_now(log, log->end_offset, true);
+    rc = log_checkpoint_soft(log, log->end_offset, true);
     if (rc != 0) {
         mr_warn("log closed without its checkpoint; the next start checks more",
                 KV_STR("directory", log->directory), KV_ERR(rc));

@@ -430,7 +430,7 @@ void log_checkpoint_is_durable(struct log *log, uint64_t generation, int64_t rec
 int log_checkpoint_now(struct log *log, int64_t recovery_offset, bool is_clean);
 /* One slot, not synced: where what is lost with it can be had from the segments. Never over the
  * newest durable one: a power loss must leave one that says what was synced. */
-void log_checkpoint_soft(struct log *log);
+int log_checkpoint_soft(struct log *log, int64_t recovery_offset, bool is_clean);
 /* The first of a new log, synced; its name is durable when the directory is. */
 int log_checkpoint_first(struct log *log);
 /* The last segment: file and all. */

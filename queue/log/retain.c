@@ -147,7 +147,7 @@ void log_remove_segments(struct log *log, size_t count)
     if (log->start_offset > log->checkpoint_limit) {
         (void)log_checkpoint_now(log, log->synced_offset, false); /* a full disk has to go on */
     } else {
-        log_checkpoint_soft(log);
+        (void)log_checkpoint_soft(log, log->synced_offset, false); /* the next one says it too */
     }
     for (size_t i = 0; i < count; i++) {
         bytes += log->segments[i]->size_bytes + log->segments[i]->index_bytes;

@@ -340,6 +340,26 @@ TEST(log, an_interval_syncs_what_was_written_and_then_rests)
     log_fixture_free(f);
 }
 
+/* A node with thousands of logs ends in time: what is synced already is not synced again. Whatever
+ * a power loss leaves of the close, all records are there. */
+TEST(log, a_close_syncs_the_records_and_nothing_else)
+{
+    struct log_fixture *f = log_fixture_new(12);
+    int64_t before;
+
+    CHECK_EQ(log_fixture_open(f), 0);
+    append_many(f, 3, 2, 50);
+    CHECK_EQ(log_fixture_sync(f), 0);
+    before = f->disk->calls[DISK_FSYNC];
+    log_fixture_close(f);
+    CHECK_EQ(f->disk->calls[DISK_FSYNC], before);
+    log_fixture_power_loss(f);
+    CHECK_EQ(log_fixture_open(f), 0);
+    log_fixture_check_whole(f);
+    CHECK_EQ(log_end_offset(f->log), 6);
+    log_fixture_free(f);
+}
+
 /* The kernel may have dropped the pages: an fsync that failed is never asked again. */
 TEST(log, a_failed_fsync_ends_all_appending)
 {
