@@ -7,82 +7,20 @@
  * answers of an older epoch only free their memory), and the destination's backoff holds for all
  * parts. PERMANENT goes to the dead letters and counts as answered once it is there. Offsets that
  * the log no longer has, and batches that are damaged, are counted as skipped. Every offset is
- * counted once, when answered_offset moves over it. */
-#include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
+ * counted once, when answered_offset moves over it. The commit is part_commit.c's. */
 #include <string.h>
 
-#include "agent/flow/drain_internal.h"
+#include "agent/flow/part_internal.h"
 #include "base/core/disk.h"
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
-#include "base/text/base64.h"
 
 enum {
-    PART_COMMIT_MS = 1000,
     PART_RETRY_READ_MS = 250,
     PART_WRITE_BYTES_MAX = 1 << 20,
-    PART_METADATA_SIZE_MAX = 4096, /* Kafka's offset.metadata.max.bytes */
-    PART_TURN_WRITES_MAX = 8,      /* then others have their turn */
+    PART_TURN_WRITES_MAX = 8, /* then others have their turn */
 };
-
-static_assert(MR_BASE64_SIZE(SINK_STATE_SIZE_MAX) + 256 < PART_METADATA_SIZE_MAX,
-              "the sink's state and the counters fit into one commit");
-
-struct state_request { /* a sink's state_commit, waiting for its commit */
-    struct mr_link link;
-    void (*done)(void *owner, int rc);
-    void *owner;
-};
-
-struct part {
-    struct mr_link link; /* drain->parts */
-    struct drain *drain;
-    char *topic;
-    int32_t partition;
-    struct queue_consumer *consumer;
-    struct log_cursor cursor;
-    struct mr_link flights; /* in order of offsets; those of older epochs are in `orphans` */
-    struct mr_link orphans;
-    int in_flight;
-    int64_t next_offset;       /* to be read */
-    int64_t opened_end_offset; /* the log's end when the part was opened */
-    int64_t answered_offset;   /* everything below is delivered, dead or skipped */
-    struct drain_row counts;   /* origin, delivered, skipped, dead, lost */
-    bool is_reading;           /* a cold read is with a worker */
-    bool is_read_troubled;     /* told of; once until reading works again */
-    struct mr_timer read_timer;
-    struct mr_task pump_task;
-    /* the commit */
-    uint8_t state[SINK_STATE_SIZE_MAX];
-    size_t state_size;
-    struct mr_link state_waiting; /* for the next commit */
-    struct mr_link state_under_way;
-    bool is_committing;
-    bool is_dirty;
-    struct mr_timer commit_timer;
-};
-
-struct flight {
-    struct sink_write write;
-    struct mr_link link;
-    struct part *part;
-    struct log_range range; /* RANGES */
-    struct records records; /* RECORDS */
-    struct mr_work work;    /* a cold read */
-    int rc;
-    int64_t start_offset; /* the position before it */
-    int64_t bytes;
-    int64_t dead; /* of its offsets; what is neither dead nor skipped is delivered */
-    int64_t skipped;
-    bool is_answered;
-    bool is_orphan;
-    bool is_away; /* with the sink, the dead letters or a worker: must not be freed */
-};
-
-static void part_commit(struct part *part);
 
 struct part *part_of(struct mr_link *link)
 {
@@ -131,14 +69,6 @@ static void flight_free(struct flight *flight)
     log_range_done(&flight->range);
     records_done(&flight->records);
     mr_free(flight);
-}
-
-static void part_dirty(struct part *part)
-{
-    part->is_dirty = true;
-    if (!mr_timer_is_running(&part->commit_timer)) {
-        (void)mr_timer_start(&part->commit_timer, PART_COMMIT_MS);
-    }
 }
 
 /* Its offsets are behind us. */
@@ -650,142 +580,6 @@ static void on_read_timer(struct mr_timer *timer)
     part_pump(timer->owner);
 }
 
-/* ---- commits: {answered offset, counters, the sink's state} as one line of text ---- */
-
-size_t part_state_get(const struct part *part, void *state, size_t size)
-{
-    memcpy(state, part->state, part->state_size < size ? part->state_size : size);
-    return part->state_size;
-}
-
-static void finish_requests(struct mr_link *requests, int rc)
-{
-    struct mr_link *link;
-
-    while ((link = mr_list_pop(requests)) != NULL) {
-        struct state_request *request = mr_container(link, struct state_request, link);
-        request->done(request->owner, rc);
-        mr_free(request);
-    }
-}
-
-static void on_committed(void *owner, int rc)
-{
-    struct part *part = owner;
-
-    part->is_committing = false;
-    if (rc != 0) {
-        mr_warn("the position of a sink could not be committed",
-                KV_STR("sink", part->drain->config.id), KV_STR("topic", part->topic), KV_ERR(rc));
-        part->is_dirty = true;
-    }
-    finish_requests(&part->state_under_way, rc);
-    if (!mr_list_is_empty(&part->state_waiting)) {
-        (void)mr_timer_start(&part->commit_timer, 0); /* it has just run, or was running: no memory
-                                                         is needed */
-    } else if (part->drain->is_closing) {
-        /* After a failure the last commit stands: what came after is sent again, or found there. */
-        part->is_dirty = part->is_dirty && rc == 0;
-        mr_task_post(&part->drain->close_task);
-    } else if (part->is_dirty) {
-        part_dirty(part);
-    }
-}
-
-static void part_commit(struct part *part)
-{
-    char metadata[PART_METADATA_SIZE_MAX];
-    char state[MR_BASE64_SIZE(SINK_STATE_SIZE_MAX)];
-    int rc;
-
-    if (part->is_committing) {
-        return;
-    }
-    mr_base64_encode(part->state, part->state_size, state, sizeof state);
-    (void)snprintf(metadata, sizeof metadata,
-                   "v1 origin=%lld delivered=%lld skipped=%lld dead=%lld lost=%lld state=%s",
-                   (long long)part->counts.origin_offset, (long long)part->counts.delivered,
-                   (long long)part->counts.skipped, (long long)part->counts.dead,
-                   (long long)part->counts.lost, state);
-    part->is_dirty = false;
-    part->is_committing = true;
-    while (!mr_list_is_empty(&part->state_waiting)) {
-        mr_list_append(&part->state_under_way, mr_list_pop(&part->state_waiting));
-    }
-    rc = queue_consumer_commit(part->consumer, part->answered_offset, metadata, on_committed, part);
-    if (rc != 0) {
-        on_committed(part, rc);
-    }
-}
-
-static void on_commit_timer(struct mr_timer *timer)
-{
-    struct part *part = timer->owner;
-
-    if (part->is_dirty) {
-        part_commit(part);
-    }
-}
-
-int part_state_commit(struct part *part, const void *state, size_t size,
-                      void (*done)(void *owner, int rc), void *owner)
-{
-    struct state_request *request;
-
-    if (size > SINK_STATE_SIZE_MAX) {
-        return MR_ETOOLARGE;
-    }
-    request = mr_calloc(1, sizeof *request);
-    if (request == NULL) {
-        return MR_ENOMEM;
-    }
-    request->done = done;
-    request->owner = owner;
-    mr_list_append(&part->state_waiting, &request->link);
-    memcpy(part->state, state, size);
-    part->state_size = size;
-    part->is_dirty = true;
-    (void)mr_timer_start(&part->commit_timer, 0); /* later: done is never called from in here */
-    return 0;
-}
-
-static int64_t number_of(const char *metadata, const char *name)
-{
-    const char *found = strstr(metadata, name);
-
-    return found == NULL ? 0 : strtoll(found + strlen(name), NULL, 10);
-}
-
-static void part_load(struct part *part)
-{
-    const char *metadata = "";
-    int64_t committed = queue_consumer_committed(part->consumer, &metadata);
-    const char *state = strstr(metadata, " state=");
-
-    if (committed < 0) {
-        committed = queue_consumer_start_offset(part->consumer);
-        part->counts.origin_offset = committed;
-    } else if (strncmp(metadata, "v1 ", 3) != 0) {
-        part->counts.origin_offset =
-            committed; /* somebody's tool has set it: the books begin anew */
-    } else {
-        part->counts.origin_offset = number_of(metadata, " origin=");
-        part->counts.delivered = number_of(metadata, " delivered=");
-        part->counts.skipped = number_of(metadata, " skipped=");
-        part->counts.dead = number_of(metadata, " dead=");
-        part->counts.lost = number_of(metadata, " lost=");
-    }
-    if (state != NULL) {
-        ssize_t size =
-            mr_base64_decode(state + 7, strcspn(state + 7, " "), part->state, sizeof part->state);
-        part->state_size = size < 0 ? 0 : (size_t)size;
-    }
-    part->opened_end_offset = queue_consumer_end_offset(part->consumer);
-    part->next_offset = committed;
-    part->answered_offset = committed;
-    queue_consumer_passed(part->consumer, committed);
-}
-
 /* ---- open and close ---- */
 
 int part_open(struct drain *drain, const char *topic, int32_t partition, struct mr_error *error)
@@ -804,10 +598,8 @@ int part_open(struct drain *drain, const char *topic, int32_t partition, struct 
     part->topic = mr_strdup(topic);
     mr_list_init(&part->flights);
     mr_list_init(&part->orphans);
-    mr_list_init(&part->state_waiting);
-    mr_list_init(&part->state_under_way);
     mr_timer_init(&part->read_timer, drain->config.loop, on_read_timer, part);
-    mr_timer_init(&part->commit_timer, drain->config.loop, on_commit_timer, part);
+    part_commit_init(part);
     mr_task_init(&part->pump_task, drain->config.loop, on_pump, part);
     mr_list_append(&drain->parts, &part->link);
     rc = part->topic == NULL ? mr_fail(error, MR_ENOMEM, "open")
@@ -851,9 +643,8 @@ void part_free(struct part *part)
     {
         flight_free(mr_container(other_link, struct flight, link));
     }
-    finish_requests(&part->state_waiting, MR_ECANCELED);
     mr_timer_stop(&part->read_timer);
-    mr_timer_stop(&part->commit_timer);
+    part_commit_done(part);
     mr_task_cancel(&part->pump_task);
     if (part->consumer != NULL) {
         queue_consumer_close(part->consumer);
