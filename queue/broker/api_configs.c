@@ -350,7 +350,7 @@ static int refuse_repeated_resources(struct alter *alter)
             keys[i] = wire_text("/");
         }
     }
-    if (keys == NULL || names_mark(request, keys, sizeof *keys, alter->count, &marks) != 0) {
+    if (keys == NULL || names_mark(request, keys, 0, sizeof *keys, alter->count, &marks) != 0) {
         return MR_ENOMEM;
     }
     for (int32_t i = 0; i < alter->count; i++) {
@@ -449,7 +449,8 @@ static int make_full(struct alter *alter, int32_t place,
     size_t count = 0;
 
     if (settings == NULL ||
-        names_mark(alter->request, &items->name, sizeof *items, in->configs.count, &marks) != 0) {
+        names_mark(alter->request, items, offsetof(struct alter_configs_request_config, name),
+                   sizeof *items, in->configs.count, &marks) != 0) {
         return MR_ENOMEM;
     }
     for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
@@ -591,9 +592,11 @@ static int make_incremental(struct alter *alter, int32_t place,
         request_alloc(alter->request, ((size_t)in->configs.count + 1) * sizeof *settings);
     const uint8_t *marks = NULL;
     size_t count = 0;
-    int rc = settings == NULL ? MR_ENOMEM
-                              : names_mark(alter->request, &items->name, sizeof *items,
-                                           in->configs.count, &marks);
+    int rc = settings == NULL
+                 ? MR_ENOMEM
+                 : names_mark(alter->request, items,
+                              offsetof(struct incremental_alter_configs_request_config, name),
+                              sizeof *items, in->configs.count, &marks);
 
     for (int32_t i = 0; rc == 0 && i < in->configs.count; i++) {
         if (items[i].config_operation == ALTER_DELETE && config_of(items[i].name) < 0) {

@@ -223,7 +223,7 @@ void api_delete_groups(struct request *request)
     delete_groups_response_init(response);
     if (delete_groups_response_result_array_make(&request->arena, &response->results,
                                                  body->groups_names.count) != 0 ||
-        names_mark(request, body->groups_names.items, sizeof *body->groups_names.items,
+        names_mark(request, body->groups_names.items, 0, sizeof *body->groups_names.items,
                    body->groups_names.count, &marks) != 0) {
         request_fail(request, MR_ENOMEM);
         return;

@@ -127,8 +127,9 @@ static int fill_asked_topics(const struct metadata *metadata, struct metadata_re
     int rc =
         metadata_response_topic_array_make(&request->arena, &response->topics, body->topics.count);
 
-    if (rc == 0 && body->topics.count > 0) {
-        rc = names_mark(request, &items->name, sizeof *items, body->topics.count, &marks);
+    if (rc == 0) {
+        rc = names_mark(request, items, offsetof(struct metadata_request_topic, name),
+                        sizeof *items, body->topics.count, &marks);
     }
     response->topics.count = 0;
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {

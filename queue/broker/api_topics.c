@@ -309,7 +309,8 @@ void api_create_topics(struct request *request)
     }
     if (rc == 0) {
         changes->count = 0;
-        rc = names_mark(request, &items->name, sizeof *items, body->topics.count, &marks);
+        rc = names_mark(request, items, offsetof(struct create_topics_request_topic, name),
+                        sizeof *items, body->topics.count, &marks);
     }
     for (int32_t i = 0; rc == 0 && i < body->topics.count; i++) {
         if (marks[i] != NAME_AGAIN) {
@@ -387,7 +388,7 @@ static int refuse_repeated(struct topic_changes *changes)
                 ? (struct wire_string){(const char *)change->id.bytes, sizeof change->id.bytes}
                 : change->name;
     }
-    if (names_mark(request, keys, sizeof *keys, count, &marks) != 0) {
+    if (names_mark(request, keys, 0, sizeof *keys, count, &marks) != 0) {
         return MR_ENOMEM;
     }
     changes->count = 0;
@@ -484,7 +485,8 @@ void api_create_partitions(struct request *request)
         (create_partitions_response_init(&changes->answer.grow),
          create_partitions_response_result_array_make(
              &request->arena, &changes->answer.grow.results, body->topics.count)) != 0 ||
-        names_mark(request, &items->name, sizeof *items, body->topics.count, &marks) != 0) {
+        names_mark(request, items, offsetof(struct create_partitions_request_topic, name),
+                   sizeof *items, body->topics.count, &marks) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     }

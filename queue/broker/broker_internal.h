@@ -282,10 +282,11 @@ void request_advertised(const struct request *request, struct wire_string *ret_h
 
 enum name_mark { NAME_ONCE, NAME_FIRST, NAME_AGAIN }; /* first and again: of more than one */
 
-/* Marks `count` names, which are the struct wire_string at `first` and each `stride` bytes further.
- * The marks live in the request's arena. 0 or MR_ENOMEM. */
-int names_mark(struct request *request, const void *first, size_t stride, int32_t count,
-               const uint8_t **ret_marks);
+/* Marks the names of `count` items (NULL where there are none) of `stride` bytes, which are a
+ * struct wire_string at `name_offset` of each. The marks live in the request's arena. 0 or
+ * MR_ENOMEM. */
+int names_mark(struct request *request, const void *items, size_t name_offset, size_t stride,
+               int32_t count, const uint8_t **ret_marks);
 
 /* ---- the handlers ---- */
 

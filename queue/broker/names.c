@@ -18,8 +18,8 @@ static int mark(struct mr_map *seen, struct wire_string name, uint8_t *ret_mark)
     return mr_map_put(seen, data, size, ret_mark, NULL);
 }
 
-int names_mark(struct request *request, const void *first, size_t stride, int32_t count,
-               const uint8_t **ret_marks)
+int names_mark(struct request *request, const void *items, size_t name_offset, size_t stride,
+               int32_t count, const uint8_t **ret_marks)
 {
     uint8_t *marks = request_alloc(request, (size_t)count + 1);
     struct mr_map seen;
@@ -27,7 +27,7 @@ int names_mark(struct request *request, const void *first, size_t stride, int32_
 
     mr_map_init(&seen);
     for (int32_t i = 0; rc == 0 && i < count; i++) {
-        const void *name = (const uint8_t *)first + (size_t)i * stride;
+        const void *name = (const uint8_t *)items + (size_t)i * stride + name_offset;
         rc = mark(&seen, *(const struct wire_string *)name, &marks[i]);
     }
     mr_map_done(&seen);
