@@ -4,7 +4,7 @@
  * order: too many open connections: accepted and closed, so that the client learns of it at once;
  * no descriptor left: one client is refused with the reserve descriptor, and accepting rests for
  * 100 ms, since a ready listener that cannot be served would spin; too many half-open handshakes,
- * of one address or of all: see make_room; too many connections from one address: closed; made too
+ * of one address or of all: handshakes.h; too many connections from one address: closed; made too
  * fast by one address: refusals.h; too fast for the listener: they wait in the backlog.
  *
  * A Unix socket's file appears with its mode: bind takes the mode from the socket's inode (fchmod
@@ -22,15 +22,14 @@
 #include <unistd.h>
 
 #include "base/core/bucket.h"
-#include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/net/admission.h"
+#include "base/net/handshakes.h"
 #include "base/net/net_internal.h"
 #include "base/net/refusals.h"
 #include "base/net/socket.h"
 #include "base/net/stream_internal.h"
-#include "base/net/tls_internal.h"
 
 enum {
     ACCEPTS_PER_TURN = 32,
@@ -39,17 +38,6 @@ enum {
     UNIX_MODE = 0660,
     HANDSHAKE_TIMEOUT_MS = 10 * 1000,
     HANDSHAKES_MAX = 1000,
-    CROWDS = 1024,
-    ADDRESS_SHARE = 10,         /* one address may have a tenth of the half-open handshakes, */
-    ADDRESS_HANDSHAKES = 16,    /* or so many, if that is less */
-    HONEST_SILENCE_MS = 100,    /* the first words come with the connection */
-    HONEST_HANDSHAKE_MS = 1000, /* one that lasts longer is probably not meant */
-};
-
-/* The half-open handshakes of one address, or of the few whose hash is the same. */
-struct crowd {
-    struct mr_link members; /* of struct half_open, oldest first; NULL before the first */
-    int count;
 };
 
 struct system_listener {
@@ -58,9 +46,7 @@ struct system_listener {
     struct mr_io io;
     struct mr_timer rest; /* running while starved */
     struct mr_stream_gate *gate;
-    struct mr_link handshakes; /* of struct half_open, oldest first */
-    int handshake_count;
-    struct crowd crowds[CROWDS]; /* the same by address; empty without TLS */
+    struct handshakes handshakes; /* none without TLS */
     struct refusals refusals;
     struct mr_bucket accepts; /* where there is a maximum of a second */
     int fd;
@@ -74,16 +60,6 @@ struct system_listener {
     int depth; /* of calls on the stack; memory is freed by the outermost */
     bool is_paused;
     bool is_closed;
-};
-
-struct half_open {
-    struct mr_link link;       /* of the listener */
-    struct mr_link crowd_link; /* of the crowd */
-    struct crowd *crowd;
-    int64_t since_ms;
-    struct system_listener *listener;
-    struct tls_handshake *handshake;
-    struct mr_admitted *admitted;
 };
 
 static struct system_listener *system_of(struct mr_listener *listener)
@@ -120,158 +96,13 @@ static void hand_over(struct system_listener *self, struct mr_stream *stream,
     self->cb(&self->listener, self->owner, stream);
 }
 
-static void half_open_free(struct half_open *half_open)
+static void on_handshake(void *owner, struct mr_stream *stream, struct mr_admitted *admitted)
 {
-    admission_leave(half_open->admitted);
-    mr_list_remove(&half_open->link);
-    half_open->listener->handshake_count--;
-    mr_list_remove(&half_open->crowd_link);
-    half_open->crowd->count--;
-    mr_free(half_open);
-}
+    struct system_listener *self = owner;
 
-static void on_handshake(void *owner, int rc, struct mr_stream *stream,
-                         const struct mr_error *error)
-{
-    struct half_open *half_open = owner;
-    struct system_listener *self = half_open->listener;
-    struct mr_admitted *admitted = rc == 0 ? half_open->admitted : NULL;
-
-    if (rc == 0) {
-        half_open->admitted = NULL; /* the stream's from now on */
-    }
-    half_open_free(half_open);
-    if (rc != 0) {
-        mr_debug("handshake failed", KV_STR("reason", error->text));
-        return;
-    }
     self->depth++;
     hand_over(self, stream, admitted);
     listener_leave(self);
-}
-
-static void half_open_drop(struct half_open *half_open)
-{
-    net_count_tls_failure(half_open->listener->net, TLS_FAILURE_CROWDED);
-    tls_handshake_cancel(half_open->handshake);
-    half_open_free(half_open);
-}
-
-/* An IPv4 address counts as a whole; of an IPv6 address the network, since a host has all of a /64.
- */
-static struct crowd *crowd_of(struct system_listener *self, const struct sockaddr_storage *address)
-{
-    uint8_t bytes[sizeof(struct in6_addr)] = {0};
-    struct crowd *crowd;
-
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-        memcpy(bytes, &in->sin_addr, sizeof in->sin_addr);
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-        memcpy(bytes, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
-    }
-    crowd = &self->crowds[mr_hash64(bytes, sizeof bytes) % CROWDS];
-    if (crowd->members.next == NULL) {
-        mr_list_init(&crowd->members);
-    }
-    return crowd;
-}
-
-/* Who of them should go first: one that takes longer than honest ones do, to say something or in
- * all; NULL: none. */
-static struct half_open *find_dishonest(const struct system_listener *self,
-                                        const struct crowd *crowd)
-{
-    int64_t now_ms = mr_loop_now_ms(self->net->loop);
-
-    mr_list_each(&crowd->members, link, next)
-    {
-        struct half_open *half_open = mr_container(link, struct half_open, crowd_link);
-        int64_t age_ms = now_ms - half_open->since_ms;
-
-        if (age_ms >= HONEST_HANDSHAKE_MS ||
-            (age_ms >= HONEST_SILENCE_MS && !tls_handshake_has_heard(half_open->handshake))) {
-            return half_open;
-        }
-        if (age_ms < HONEST_SILENCE_MS) {
-            break; /* and so are all behind it */
-        }
-    }
-    return NULL;
-}
-
-static const struct crowd *largest_crowd(const struct system_listener *self)
-{
-    /* Where all are equally small, the one of the oldest. */
-    const struct crowd *largest =
-        mr_container(self->handshakes.next, struct half_open, link)->crowd;
-
-    for (size_t i = 0; i < CROWDS; i++) {
-        if (self->crowds[i].count > largest->count) {
-            largest = &self->crowds[i];
-        }
-    }
-    return largest;
-}
-
-/* An address that has its share loses one that is not honest, or else does not get another: clients
- * behind one address that all come back at once are let in one after the other. When the listener
- * is full the same goes for the address that has most; anybody else gets the place of its oldest,
- * so that who would lock others out needs as many addresses as there are places. What is refused
- * costs next to nothing, so a flood costs what a thousand handshakes a second do. */
-static bool make_room(struct system_listener *self, const struct crowd *crowd)
-{
-    int share = self->options.handshakes_max / ADDRESS_SHARE;
-    bool is_full = self->handshake_count >= self->options.handshakes_max;
-    const struct crowd *largest = is_full ? largest_crowd(self) : NULL;
-    struct half_open *victim = NULL;
-
-    if (crowd->count >= (share > ADDRESS_HANDSHAKES ? share : ADDRESS_HANDSHAKES) ||
-        (is_full && crowd->count >= largest->count)) {
-        victim = find_dishonest(self, crowd);
-        if (victim == NULL) {
-            return false;
-        }
-    } else if (is_full) {
-        victim = mr_container(largest->members.next, struct half_open, crowd_link);
-    }
-    if (victim != NULL) {
-        half_open_drop(victim);
-    }
-    return true;
-}
-
-static int start_handshake(struct system_listener *self, int fd,
-                           const struct sockaddr_storage *address, struct mr_admitted *admitted)
-{
-    struct half_open *half_open = mr_calloc(1, sizeof *half_open);
-    int rc;
-
-    if (half_open == NULL) {
-        return MR_ENOMEM;
-    }
-    half_open->crowd = crowd_of(self, address);
-    half_open->since_ms = mr_loop_now_ms(self->net->loop);
-    if (!make_room(self, half_open->crowd)) {
-        mr_free(half_open);
-        net_count_tls_failure(self->net, TLS_FAILURE_CROWDED);
-        return MR_EFULL;
-    }
-    half_open->listener = self;
-    half_open->admitted = admitted;
-    rc = tls_handshake_start(self->net, self->options.tls, fd, NULL,
-                             self->options.handshake_timeout_ms, on_handshake, half_open,
-                             &half_open->handshake, NULL);
-    if (rc != 0) {
-        mr_free(half_open);
-        return rc;
-    }
-    mr_list_append(&self->handshakes, &half_open->link);
-    self->handshake_count++;
-    mr_list_append(&half_open->crowd->members, &half_open->crowd_link);
-    half_open->crowd->count++;
-    return 0;
 }
 
 static bool is_admitted(struct system_listener *self, int fd,
@@ -297,7 +128,7 @@ static void take_connection(struct system_listener *self, int fd,
                             const struct sockaddr_storage *address)
 {
     struct mr_admitted *admitted;
-    int open = self->gate->open + self->handshake_count;
+    int open = self->gate->open + self->handshakes.count;
     struct mr_stream *stream = NULL;
     int rc;
 
@@ -311,7 +142,7 @@ static void take_connection(struct system_listener *self, int fd,
     }
     socket_prepare(fd);
     if (self->options.tls != NULL) {
-        rc = start_handshake(self, fd, address, admitted);
+        rc = handshakes_start(&self->handshakes, fd, address, admitted);
     } else {
         rc = socket_stream_new(self->net, fd, &stream);
     }
@@ -619,11 +450,7 @@ static void system_close(struct mr_listener *listener)
     mr_io_stop(&self->io);
     mr_timer_stop(&self->rest);
     refusals_done(&self->refusals);
-    while (!mr_list_is_empty(&self->handshakes)) {
-        struct half_open *half_open = mr_container(self->handshakes.next, struct half_open, link);
-        tls_handshake_cancel(half_open->handshake);
-        half_open_free(half_open);
-    }
+    handshakes_done(&self->handshakes);
     remove_own_file(self);
     (void)close(self->fd);
     listener_leave(self);
@@ -668,7 +495,7 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
     self->options = with_defaults(options);
     self->cb = cb;
     self->owner = owner;
-    mr_list_init(&self->handshakes);
+    handshakes_init(&self->handshakes, net, &self->options, on_handshake, self);
     refusals_init(&self->refusals, net->loop);
     mr_timer_init(&self->rest, net->loop, on_rest_over, self);
     if (options->accepts_per_second_max > 0) {
