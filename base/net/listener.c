@@ -6,25 +6,18 @@
  * 100 ms, since a ready listener that cannot be served would spin; too many half-open handshakes,
  * of one address or of all: handshakes.h; too many connections from one address: closed; made too
  * fast by one address: refusals.h; too fast for the listener: they wait in the backlog.
- *
- * A Unix socket's file appears with its mode: bind takes the mode from the socket's inode (fchmod
- * before bind), less the umask, which chmod gives back before anybody can connect (before listen).
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/core/bucket.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/net/admission.h"
+#include "base/net/bound_socket.h"
 #include "base/net/handshakes.h"
 #include "base/net/net_internal.h"
 #include "base/net/refusals.h"
@@ -49,15 +42,12 @@ struct system_listener {
     struct handshakes handshakes; /* none without TLS */
     struct refusals refusals;
     struct mr_bucket accepts; /* where there is a maximum of a second */
-    int fd;
+    struct bound_socket socket;
     struct mr_listen_options options;
     mr_listener_cb cb;
     void *owner;
-    char name[MR_ADDRESS_TEXT_SIZE];                      /* as it was asked for */
-    char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* of our own file, or empty */
-    dev_t device;
-    ino_t inode;
-    int depth; /* of calls on the stack; memory is freed by the outermost */
+    char name[MR_ADDRESS_TEXT_SIZE]; /* as it was asked for */
+    int depth;                       /* of calls on the stack; memory is freed by the outermost */
     bool is_paused;
     bool is_closed;
 };
@@ -161,7 +151,7 @@ static void rest_a_while(struct system_listener *self, int error_number)
             KV_STR("reason", strerror(error_number)));
     net_count(self->net, NET_ACCEPT_PAUSES, 1);
     if (error_number == EMFILE || error_number == ENFILE) {
-        net_use_reserve(self->net, self->fd);
+        net_use_reserve(self->net, self->socket.fd);
     }
     (void)mr_timer_start(&self->rest, STARVED_PAUSE_MS); /* without memory: it spins, and works */
     want_accept(self);
@@ -199,7 +189,7 @@ static void on_acceptable(struct mr_io *io, int events)
         if (!may_accept(self)) {
             break;
         }
-        fd = accept4(self->fd, (struct sockaddr *)(void *)&address, &size,
+        fd = accept4(self->socket.fd, (struct sockaddr *)(void *)&address, &size,
                      SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
             if (self->options.accepts_per_second_max > 0) {
@@ -221,189 +211,6 @@ static void on_rest_over(struct mr_timer *timer)
     want_accept(timer->owner);
 }
 
-/* ---- binding ---- */
-
-/* Whether somebody accepts connections there. A backlog that is full counts: it belongs to someone.
- */
-static bool is_answered(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool is_refused;
-
-    if (fd < 0) {
-        return true; /* not known, so nothing is removed */
-    }
-    is_refused =
-        connect(fd, (const struct sockaddr *)(const void *)address, sizeof *address) != 0 &&
-        errno == ECONNREFUSED;
-    (void)close(fd);
-    return !is_refused;
-}
-
-static int remove_stale(const struct sockaddr_un *address, struct mr_error *error)
-{
-    struct stat file;
-
-    if (lstat(address->sun_path, &file) != 0) {
-        return errno == ENOENT ? 0 : mr_fail_errno(error, errno, "'%s'", address->sun_path);
-    }
-    if (!S_ISSOCK(file.st_mode)) {
-        return mr_fail_text(error, MR_EEXIST, "'%s' is there and is not a socket",
-                            address->sun_path);
-    }
-    if (is_answered(address)) {
-        return mr_fail_text(error, MR_EBUSY, "another process listens on '%s'", address->sun_path);
-    }
-    if (unlink(address->sun_path) != 0 && errno != ENOENT) {
-        return mr_fail_errno(error, errno, "remove the stale socket '%s'", address->sun_path);
-    }
-    return 0;
-}
-
-static int bind_unix(struct system_listener *self, const struct mr_address *address,
-                     struct mr_error *error)
-{
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    struct stat file;
-    int rc;
-
-    if (strlen(address->host) >= sizeof name.sun_path) {
-        return mr_fail_text(error, MR_EINVAL, "the path '%s' is too long for a socket",
-                            address->host);
-    }
-    memcpy(name.sun_path, address->host, strlen(address->host) + 1);
-    self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (self->fd < 0) {
-        return mr_fail_errno(error, errno, "socket");
-    }
-    rc = remove_stale(&name, error);
-    if (rc != 0) {
-        return rc;
-    }
-    if (fchmod(self->fd, self->options.unix_mode) != 0 ||
-        bind(self->fd, (const struct sockaddr *)(const void *)&name, sizeof name) != 0) {
-        return mr_fail_errno(error, errno, "bind '%s'", name.sun_path);
-    }
-    memcpy(self->path, name.sun_path, sizeof self->path);
-    if (chmod(name.sun_path, self->options.unix_mode) != 0 || lstat(name.sun_path, &file) != 0) {
-        return mr_fail_errno(error, errno, "mode of '%s'", name.sun_path);
-    }
-    self->device = file.st_dev;
-    self->inode = file.st_ino;
-    return 0;
-}
-
-static int bind_one(struct system_listener *self, const struct addrinfo *info)
-{
-    const int on = 1;
-    const int off = 0;
-    int error_number;
-
-    self->fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (self->fd < 0) {
-        return errno;
-    }
-    (void)setsockopt(self->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (self->options.reuse_port) {
-        (void)setsockopt(self->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); /* bind tells */
-    }
-    if (info->ai_family == AF_INET6) { /* [::] takes both families, whatever the system's default */
-        (void)setsockopt(self->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    }
-    if (bind(self->fd, info->ai_addr, info->ai_addrlen) == 0) {
-        return 0;
-    }
-    error_number = errno;
-    (void)close(self->fd);
-    self->fd = -1;
-    return error_number;
-}
-
-/* Waits for the name server where a name is given: listeners are opened at start, when nothing runs
- * yet. A name that stands for both families is taken by its IPv4 address, as clients expect of
- * localhost. */
-static int bind_tcp(struct system_listener *self, const struct mr_address *address,
-                    struct mr_error *error)
-{
-    static const int families[] = {AF_INET, AF_INET6};
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    char port[8];
-    int error_number = EADDRNOTAVAIL;
-    int rc;
-
-    (void)snprintf(port, sizeof port, "%u", address->port);
-    rc = getaddrinfo(address->host, port, &hints, &list);
-    if (rc != 0) {
-        return mr_fail_text(error, MR_ENETWORK, "host '%s': %s", address->host, gai_strerror(rc));
-    }
-    for (size_t i = 0; i < 2 && self->fd < 0; i++) {
-        for (struct addrinfo *info = list; info != NULL && self->fd < 0; info = info->ai_next) {
-            if (info->ai_family == families[i]) {
-                error_number = bind_one(self, info);
-            }
-        }
-    }
-    freeaddrinfo(list);
-    if (self->fd < 0) {
-        return error_number == EADDRINUSE
-                   ? mr_fail_text(error, MR_EBUSY, "the port is in use by another process")
-                   : mr_fail_errno(error, error_number, "bind");
-    }
-    return 0;
-}
-
-/* From socket activation: bound already, and its file is not ours to remove. */
-static int take_inherited(struct system_listener *self, struct mr_error *error)
-{
-    int is_listening = 0;
-    socklen_t length = sizeof is_listening;
-    int fd = self->options.inherited_fd;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) != 0 ||
-        is_listening == 0) {
-        return mr_fail_text(error, MR_EINVAL,
-                            "the inherited descriptor %d is not a listening socket", fd);
-    }
-    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-        return mr_fail_errno(error, errno, "the inherited descriptor %d", fd);
-    }
-    self->fd = fd;
-    return 0;
-}
-
-static void remove_own_file(struct system_listener *self)
-{
-    struct stat file;
-
-    /* Someone may have replaced it meanwhile: then it is theirs. */
-    if (self->path[0] != '\0' && lstat(self->path, &file) == 0 && file.st_dev == self->device &&
-        file.st_ino == self->inode) {
-        (void)unlink(self->path); /* else the next start removes it as stale */
-    }
-}
-
-static int open_socket(struct system_listener *self, const struct mr_address *address,
-                       struct mr_error *error)
-{
-    int rc;
-
-    if (self->options.inherited_fd > 0) {
-        return take_inherited(self, error);
-    }
-    rc = address->is_unix ? bind_unix(self, address, error) : bind_tcp(self, address, error);
-    if (rc != 0) {
-        return rc;
-    }
-    if (listen(self->fd, self->options.backlog) != 0) {
-        return errno == EADDRINUSE
-                   ? mr_fail_text(error, MR_EBUSY, "the port is in use by another process")
-                   : mr_fail_errno(error, errno, "listen");
-    }
-    return 0;
-}
-
 /* ---- the door's side ---- */
 
 static uint16_t system_port(const struct mr_listener *listener)
@@ -418,7 +225,7 @@ static uint16_t system_port(const struct mr_listener *listener)
     } name = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t length = sizeof name;
 
-    if (getsockname(self->fd, &name.any, &length) != 0) {
+    if (getsockname(self->socket.fd, &name.any, &length) != 0) {
         return 0;
     }
     if (name.any.sa_family == AF_INET) {
@@ -451,8 +258,7 @@ static void system_close(struct mr_listener *listener)
     mr_timer_stop(&self->rest);
     refusals_done(&self->refusals);
     handshakes_done(&self->handshakes);
-    remove_own_file(self);
-    (void)close(self->fd);
+    bound_socket_close(&self->socket);
     listener_leave(self);
 }
 
@@ -491,7 +297,6 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
     self->listener.ops = &system_listener_ops;
     memcpy(self->name, text, sizeof self->name);
     self->net = net;
-    self->fd = -1;
     self->options = with_defaults(options);
     self->cb = cb;
     self->owner = owner;
@@ -507,11 +312,11 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
         mr_fail(error, MR_ENOMEM, "connection count");
         goto free_listener;
     }
-    rc = open_socket(self, address, error);
+    rc = bound_socket_open(&self->socket, address, &self->options, error);
     if (rc != 0) {
-        goto close_socket;
+        goto unref_gate;
     }
-    rc = mr_io_start(&self->io, net->loop, self->fd, on_acceptable, self);
+    rc = mr_io_start(&self->io, net->loop, self->socket.fd, on_acceptable, self);
     if (rc != 0) {
         mr_fail(error, rc, "watch the socket");
         goto close_socket;
@@ -520,10 +325,11 @@ int system_listen(struct mr_net *net, const struct mr_address *address,
     *ret_listener = &self->listener;
     return 0;
 close_socket:
-    remove_own_file(self);
-    if (self->fd >= 0 && self->fd != self->options.inherited_fd) {
-        (void)close(self->fd);
+    if (self->socket.fd == self->options.inherited_fd) {
+        self->socket.fd = -1; /* still the caller's */
     }
+    bound_socket_close(&self->socket);
+unref_gate:
     stream_gate_unref(self->gate);
 free_listener:
     mr_free(self);
