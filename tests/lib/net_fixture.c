@@ -82,10 +82,15 @@ void net_end_close(struct net_end *end, bool is_abort)
 
 struct net_fixture *net_fixture_new(void)
 {
+    return net_fixture_new_at(mr_clock_system());
+}
+
+struct net_fixture *net_fixture_new_at(struct mr_clock *clock)
+{
     struct net_fixture *f = mr_calloc(1, sizeof *f);
 
     mr_assert(f != NULL);
-    mr_assert(mr_loop_new(mr_clock_system(), &f->loop, NULL) == 0);
+    mr_assert(mr_loop_new(clock, &f->loop, NULL) == 0);
     f->metrics = mr_metrics_new();
     mr_assert(mr_net_new(f->loop, f->metrics, &f->net) == 0);
     mr_bytes_init(&f->server.got);
@@ -141,7 +146,7 @@ static void on_connected(void *owner, int rc, struct mr_stream *stream,
 
 void net_fixture_dial(struct net_fixture *f, const struct mr_connect_options *options)
 {
-    static const struct mr_connect_options plain = {.timeout_ms = 5000};
+    static const struct mr_connect_options plain = {.timeout_ms = 600 * 1000};
     struct mr_connect *connect = NULL;
     int rc = mr_net_connect(f->net, &f->address, options != NULL ? options : &plain, on_connected,
                             f, &connect);

@@ -10,6 +10,7 @@
 #include "base/core/buffer.h"
 #include "base/net/stream.h"
 
+struct mr_clock;
 struct mr_tls_context;
 
 struct net_end {
@@ -41,6 +42,8 @@ struct net_fixture {
 
 /* is_unix: "unix:<directory>/s"; else "127.0.0.1:0". */
 struct net_fixture *net_fixture_new(void);
+/* With another clock for the loop's timers; a wait for descriptors still takes real time. */
+struct net_fixture *net_fixture_new_at(struct mr_clock *clock);
 int net_fixture_listen(struct net_fixture *f, bool is_unix,
                        const struct mr_listen_options *options);
 /* Starts a connection to f->address; the outcome is in connect_rc after connect_calls grew. */
@@ -51,10 +54,11 @@ void net_end_open(struct net_end *end, struct mr_stream *stream);
 void net_end_close(struct net_end *end, bool is_abort);
 void net_fixture_free(struct net_fixture *f);
 
-/* Turns until the condition holds, at most some seconds; false if it does not. */
+/* Turns until the condition holds, at most two minutes, for machines that are slow or busy; false
+ * if it does not. */
 #define NET_UNTIL(f, condition)                                                                    \
     ({                                                                                             \
-        int64_t end_ms_ = net_fixture_clock_ms() + 10000;                                          \
+        int64_t end_ms_ = net_fixture_clock_ms() + 120000;                                         \
         while (!(condition) && net_fixture_clock_ms() < end_ms_) {                                 \
             mr_loop_turn((f)->loop, 10);                                                           \
         }                                                                                          \
