@@ -9,7 +9,7 @@
 #include "base/core/hash.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
-#include "base/net/http_fetch.h"
+#include "base/net/http_url.h"
 #include "base/net/tls.h"
 #include "sinks/peer/peer_internal.h"
 

@@ -10,7 +10,7 @@
 #include "agent/local.h"
 #include "base/core/buffer.h"
 #include "base/core/error.h"
-#include "base/net/http_call.h"
+#include "base/net/http_fetch.h"
 
 enum {
     TIMEOUT_MS = 10000,
@@ -18,6 +18,7 @@ enum {
     ADMIN_PORT = 9692,
     TOKEN_LINE_SIZE = 256,
     BODY_SIZE_MAX = 4096,
+    URL_SIZE = 1024,
 };
 
 static int local_target(const char *command, const struct cli_target *target,
@@ -87,19 +88,21 @@ static const char *words_of(json_t *answer)
 
 /* Everything that one call points to. */
 struct admin_call {
-    struct mr_http_call http;
+    struct mr_http_fetch http;
     struct mr_address address;
+    bool is_tls;
+    char url[URL_SIZE];
     char token[TOKEN_LINE_SIZE];
 };
 
 /* "https://host:port" or "http://host:port"; the port is 9692 unless written. */
-static int parse_url(const char *command, const char *url, struct admin_call *call)
+static int parse_node(const char *command, const char *node, struct admin_call *call)
 {
     struct mr_error error = {0};
-    const char *rest = strstr(url, "://");
+    const char *rest = strstr(node, "://");
 
-    call->http.is_tls = strncmp(url, "https://", 8) == 0;
-    if (!call->http.is_tls && strncmp(url, "http://", 7) != 0) {
+    call->is_tls = strncmp(node, "https://", 8) == 0;
+    if (!call->is_tls && strncmp(node, "http://", 7) != 0) {
         return cli_fail(command, CLI_USAGE, "--node: http://HOST:PORT or https://HOST:PORT");
     }
     if (mr_address_parse(rest + 3, ADMIN_PORT, &call->address, &error) != 0 ||
@@ -107,8 +110,6 @@ static int parse_url(const char *command, const char *url, struct admin_call *ca
         return cli_fail(command, CLI_USAGE, "--node: %s",
                         error.code != 0 ? error.text : "a host is wanted here");
     }
-    call->http.host = call->address.host;
-    call->http.port = call->address.port;
     return CLI_OK;
 }
 
@@ -136,35 +137,51 @@ static int remote_target(const char *command, const struct cli_target *target,
     if (target->config != NULL || target->data != NULL) {
         return cli_fail(command, CLI_USAGE, "--node names another node than -c or --data");
     }
-    rc = parse_url(command, target->node, call);
+    rc = parse_node(command, target->node, call);
     if (rc != CLI_OK || target->token_file == NULL) {
         return rc;
     }
-    if (!call->http.is_tls && !mr_address_is_loopback(&call->address)) {
+    if (!call->is_tls && !mr_address_is_loopback(&call->address)) {
         return cli_fail(command, CLI_USAGE,
                         "a token does not go over the network without TLS: use https://");
     }
-    call->http.ca = target->authority;
     return read_token(command, target->token_file, call);
 }
 
-static int admin_target(const char *command, const struct cli_target *target,
+static int admin_target(const char *command, const struct cli_target *target, const char *path,
                         struct admin_call *call)
 {
+    char host[MR_ADDRESS_TEXT_SIZE] = "localhost";
     int rc;
 
     if (target->node != NULL) {
         rc = remote_target(command, target, call);
+        mr_address_format(&call->address, host, sizeof host);
         call->http.ca = target->authority;
-        return rc;
+    } else if (target->token_file != NULL || target->authority != NULL) {
+        rc = cli_fail(command, CLI_USAGE, "tokens are for --node; a node's own socket needs none");
+    } else {
+        rc = local_target(command, target, LOCAL_ADMIN, &call->address);
+        call->http.socket_path = call->address.host;
     }
-    if (target->token_file != NULL || target->authority != NULL) {
-        return cli_fail(command, CLI_USAGE,
-                        "tokens are for --node; a node's own socket needs none");
-    }
-    rc = local_target(command, target, LOCAL_ADMIN, &call->address);
-    call->http.socket_path = call->address.host;
+    (void)snprintf(call->url, sizeof call->url, "%s://%s%s", call->is_tls ? "https" : "http", host,
+                   path);
+    call->http.url = call->url;
     return rc;
+}
+
+static int fetch(const char *command, const struct admin_call *call, int *ret_status,
+                 struct mr_bytes *answer)
+{
+    struct mr_error error = {0};
+    int rc = mr_http_fetch(&call->http, ret_status, answer, &error);
+
+    if (rc == MR_ENOENT && call->http.socket_path != NULL) {
+        return cli_fail(command, CLI_UNREACHABLE, "%s: no node is there", call->http.socket_path);
+    }
+    return rc == 0
+               ? CLI_OK
+               : cli_fail(command, rc == MR_EAUTH ? CLI_FAILED : CLI_UNREACHABLE, "%s", error.text);
 }
 
 /* The answer as JSON; what is no good is told. */
@@ -194,15 +211,14 @@ int cli_target_call(const char *command, const struct cli_target *target, const 
                     const char *path, json_t *body, json_t **ret_answer)
 {
     struct admin_call call = {.http = {.method = method,
-                                       .path = path,
-                                       .timeout_ms = TIMEOUT_MS,
-                                       .answer_size_bytes_max = ANSWER_BYTES_MAX}};
-    struct mr_error error = {0};
+                                       .content_type = "application/json",
+                                       .wait_timeout_ms = TIMEOUT_MS,
+                                       .answer_size_max = ANSWER_BYTES_MAX}};
     struct mr_bytes answer;
     int status = 0;
     char text[BODY_SIZE_MAX];
     size_t size = body != NULL ? json_dumpb(body, text, sizeof text, JSON_COMPACT) : 0;
-    int exit_code = admin_target(command, target, &call);
+    int exit_code = admin_target(command, target, path, &call);
 
     mr_bytes_init(&answer);
     if (body != NULL) {
@@ -213,10 +229,10 @@ int cli_target_call(const char *command, const struct cli_target *target, const 
     if (size > sizeof text) {
         exit_code = cli_fail(command, CLI_USAGE, "these arguments are too long");
     }
-    if (exit_code == CLI_OK && mr_http_call(&call.http, &status, &answer, &error) != 0) {
-        exit_code = cli_fail(command, error.code == MR_EAUTH ? CLI_FAILED : CLI_UNREACHABLE, "%s",
-                             error.text);
-    } else if (exit_code == CLI_OK) {
+    if (exit_code == CLI_OK) {
+        exit_code = fetch(command, &call, &status, &answer);
+    }
+    if (exit_code == CLI_OK) {
         exit_code = take_answer(command, status, &answer, ret_answer);
     }
     explicit_bzero(call.token, sizeof call.token);

@@ -9,7 +9,7 @@
 #include "agent/config/fill.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
-#include "base/net/http_fetch.h"
+#include "base/net/http_url.h"
 #include "base/net/stream.h"
 #include "base/text/nearest.h"
 #include "queue/queue.h"

@@ -1,4 +1,5 @@
 /* A whole HTTP/1.x answer (RFC 9112) behind a request that has said "Connection: close". */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

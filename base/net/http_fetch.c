@@ -1,103 +1,38 @@
 #include "base/net/http_fetch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/core/buffer.h"
 #include "base/core/clock.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/net/http_url.h"
 #include "base/net/tls_stream.h"
 
 enum { HEAD_SIZE_MAX = 64 << 10, PIECE_SIZE = 16 << 10, CREDENTIALS_SIZE_MAX = 4096 };
-
-/* ---- URLs ---- */
-
-static int bad_url(struct mr_error *error, const char *text)
-{
-    return mr_fail_text(error, MR_EINVAL, "'%s' is not a URL such as https://id.example/keys",
-                        text);
-}
-
-int mr_http_url_parse(const char *text, struct mr_http_url *ret_url, struct mr_error *error)
-{
-    struct mr_http_url url = {.is_tls = strncmp(text, "https://", 8) == 0};
-    const char *host = text + (url.is_tls ? 8 : 7);
-    const char *end;
-    const char *colon;
-    size_t size;
-
-    if (!url.is_tls && strncmp(text, "http://", 7) != 0) {
-        return bad_url(error, text);
-    }
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at <= ' ' || *at > '~' || *at == '#') {
-            return bad_url(error, text);
-        }
-    }
-    end = host + strcspn(host, "/?");
-    colon = host + strcspn(host, ":/?");
-    url.path = end;
-    url.port = url.is_tls ? 443 : 80;
-    if (*host == '[') {
-        host += 1;
-        colon = host + strcspn(host, "]/?");
-        size = (size_t)(colon - host);
-        if (*colon != ']') {
-            return bad_url(error, text);
-        }
-        colon += 1;
-    } else {
-        size = (size_t)(colon - host);
-    }
-    if (*colon == ':') {
-        char *number_end;
-        long port = strtol(colon + 1, &number_end, 10);
-        if (number_end != end || colon[1] < '0' || colon[1] > '9' || port < 1 || port > 65535) {
-            return bad_url(error, text);
-        }
-        url.port = (uint16_t)port;
-    } else if (colon != end) {
-        return bad_url(error, text);
-    }
-    if (size == 0 || size > MR_HTTP_HOST_SIZE_MAX || memchr(host, '@', size) != NULL ||
-        *end == '?') {
-        return bad_url(error, text);
-    }
-    memcpy(url.host, host, size);
-    *ret_url = url;
-    return 0;
-}
-
-bool mr_http_url_is_loopback(const struct mr_http_url *url)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    if (inet_pton(AF_INET, url->host, &v4) == 1) {
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    return strcmp(url->host, "localhost") == 0 ||
-           (inet_pton(AF_INET6, url->host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6));
-}
 
 /* ---- one connection ---- */
 
 struct fetch {
     const struct mr_http_fetch *request;
     struct mr_http_url url;
+    char host[MR_HTTP_HOST_SIZE_MAX + 16]; /* and port, as in the URL */
+    const char *name;                      /* of the other side, for words */
     struct mr_error *error;
     int64_t deadline_ms;
     int fd;
@@ -105,21 +40,30 @@ struct fetch {
     SSL *ssl; /* NULL: plain */
 };
 
+static int64_t time_left_ms(const struct fetch *fetch)
+{
+    int64_t wait_ms =
+        fetch->request->wait_timeout_ms > 0 ? fetch->request->wait_timeout_ms : INT_MAX;
+    int64_t left_ms = fetch->deadline_ms - mr_clock_monotonic_ms(mr_clock_system());
+
+    return left_ms < wait_ms ? left_ms : wait_ms;
+}
+
 static int wait_for(struct fetch *fetch, short events)
 {
     struct pollfd poll_fd = {.fd = fetch->fd, .events = events};
 
     for (;;) {
-        int64_t left_ms = fetch->deadline_ms - mr_clock_monotonic_ms(mr_clock_system());
+        int64_t left_ms = time_left_ms(fetch);
         int count = left_ms > 0 ? poll(&poll_fd, 1, (int)left_ms) : 0;
         if (count > 0) {
             return 0;
         }
         if (count == 0) {
-            return mr_fail(fetch->error, MR_ETIMEDOUT, "%s", fetch->url.host);
+            return mr_fail(fetch->error, MR_ETIMEDOUT, "%s", fetch->name);
         }
         if (errno != EINTR) {
-            return mr_fail_errno(fetch->error, errno, "%s", fetch->url.host);
+            return mr_fail_errno(fetch->error, errno, "%s", fetch->name);
         }
     }
 }
@@ -131,7 +75,7 @@ static int connect_to(struct fetch *fetch, const struct addrinfo *address)
 
     fetch->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fetch->fd < 0) {
-        return mr_fail_errno(fetch->error, errno, "%s", fetch->url.host);
+        return mr_fail_errno(fetch->error, errno, "%s", fetch->name);
     }
     if (connect(fetch->fd, address->ai_addr, address->ai_addrlen) != 0) {
         number = errno;
@@ -145,9 +89,7 @@ static int connect_to(struct fetch *fetch, const struct addrinfo *address)
             number = errno;
         }
     }
-    return number == 0 ? 0
-                       : mr_fail_text(fetch->error, MR_ENETWORK, "%s: %s", fetch->url.host,
-                                      strerrordesc_np(number));
+    return number == 0 ? 0 : mr_fail_errno(fetch->error, number, "%s", fetch->name);
 }
 
 static void hang_up(struct fetch *fetch)
@@ -159,9 +101,9 @@ static void hang_up(struct fetch *fetch)
 }
 
 /* The first address that answers. */
-static int dial(struct fetch *fetch)
+static int dial_tcp(struct fetch *fetch)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     char port[8];
     int rc;
@@ -169,16 +111,55 @@ static int dial(struct fetch *fetch)
     (void)snprintf(port, sizeof port, "%u", fetch->url.port);
     rc = getaddrinfo(fetch->url.host, port, &hints, &list);
     if (rc != 0) {
-        return mr_fail_text(fetch->error, MR_ENETWORK, "%s: %s", fetch->url.host, gai_strerror(rc));
+        return mr_fail_text(fetch->error, MR_ENETWORK, "%s: %s", fetch->name, gai_strerror(rc));
     }
     rc = MR_ENETWORK;
-    for (const struct addrinfo *at = list; at != NULL && rc != 0 && rc != MR_ETIMEDOUT;
-         at = at->ai_next) {
+    for (const struct addrinfo *at = list; at != NULL && rc != 0; at = at->ai_next) {
         hang_up(fetch);
         rc = connect_to(fetch, at);
     }
     freeaddrinfo(list);
     return rc;
+}
+
+/* Waits in connect for room in the backlog, since poll does not tell of it. */
+static int dial_local(struct fetch *fetch)
+{
+    const char *path = fetch->request->socket_path;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int64_t left_ms = time_left_ms(fetch);
+    struct timeval timeout = {left_ms / 1000, left_ms % 1000 * 1000};
+
+    if (strlen(path) >= sizeof address.sun_path) {
+        return mr_fail(fetch->error, MR_ETOOLARGE, "%s", fetch->name);
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    fetch->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fetch->fd < 0) {
+        return mr_fail_errno(fetch->error, errno, "%s", fetch->name);
+    }
+    (void)setsockopt(fetch->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    if (connect(fetch->fd, (const struct sockaddr *)(const void *)&address, sizeof address) != 0) {
+        return errno == EAGAIN ? mr_fail(fetch->error, MR_ETIMEDOUT, "%s", fetch->name)
+                               : mr_fail_errno(fetch->error, errno, "%s", fetch->name);
+    }
+    return fcntl(fetch->fd, F_SETFL, O_NONBLOCK) == 0
+               ? 0
+               : mr_fail_errno(fetch->error, errno, "%s", fetch->name);
+}
+
+static int dial(struct fetch *fetch)
+{
+    bool is_v6 = strchr(fetch->url.host, ':') != NULL;
+
+    (void)snprintf(fetch->host, sizeof fetch->host, is_v6 ? "[%s]:%u" : "%s:%u", fetch->url.host,
+                   fetch->url.port);
+    fetch->name = fetch->host;
+    if (fetch->request->socket_path == NULL) {
+        return dial_tcp(fetch);
+    }
+    fetch->name = fetch->request->socket_path;
+    return dial_local(fetch);
 }
 
 /* ---- TLS ---- */
@@ -191,10 +172,10 @@ static int tls_failed(struct fetch *fetch)
 
     ERR_clear_error();
     if (verdict != X509_V_OK) {
-        return mr_fail_text(fetch->error, MR_EAUTH, "%s: its certificate is not accepted: %s",
-                            fetch->url.host, X509_verify_cert_error_string(verdict));
+        return mr_fail_text(fetch->error, MR_EAUTH, "%s: its certificate is not taken: %s",
+                            fetch->name, X509_verify_cert_error_string(verdict));
     }
-    return mr_fail_text(fetch->error, MR_ENETWORK, "%s: TLS: %s", fetch->url.host,
+    return mr_fail_text(fetch->error, MR_ENETWORK, "%s: TLS: %s", fetch->name,
                         words != NULL ? words : "the connection ended");
 }
 
@@ -259,6 +240,15 @@ static int tls_start(struct fetch *fetch)
 
 /* ---- the conversation ---- */
 
+/* There may be a secret in it. */
+static void wipe(struct mr_bytes *bytes)
+{
+    if (bytes->data != NULL) {
+        OPENSSL_cleanse(bytes->data, bytes->size_bytes);
+    }
+    mr_bytes_done(bytes);
+}
+
 /* Basic authentication as OAuth wants it (RFC 6749, 2.3.1) has both parts form-urlencoded first. */
 static void write_encoded(struct mr_bytes *out, const char *text)
 {
@@ -286,35 +276,32 @@ static void write_credentials(const struct mr_http_fetch *request, struct mr_byt
         (void)EVP_EncodeBlock(text, pair.data, (int)pair.size_bytes);
         mr_bytes_printf(out, "Authorization: Basic %s\r\n", (const char *)text);
     }
-    if (pair.data != NULL) {
-        OPENSSL_cleanse(pair.data, pair.size_bytes);
-    }
     OPENSSL_cleanse(text, sizeof text);
-    mr_bytes_done(&pair);
+    wipe(&pair);
 }
 
-static void write_request(const struct fetch *fetch, struct mr_bytes *out)
+static int write_request(const struct fetch *fetch, struct mr_bytes *out)
 {
     const struct mr_http_fetch *request = fetch->request;
-    bool is_v6 = strchr(fetch->url.host, ':') != NULL;
+    const char *method = request->body != NULL ? "POST" : "GET";
 
     mr_bytes_printf(out,
-                    "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nConnection: close\r\n"
+                    "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
                     "Accept: application/json\r\nUser-Agent: millrace\r\n",
-                    request->form != NULL ? "POST" : "GET",
-                    fetch->url.path[0] != '\0' ? fetch->url.path : "/", is_v6 ? "[" : "",
-                    fetch->url.host, is_v6 ? "]" : "", fetch->url.port);
-    if (request->user != NULL) {
+                    request->method != NULL ? request->method : method,
+                    fetch->url.path[0] != '\0' ? fetch->url.path : "/", fetch->host);
+    if (request->token != NULL) {
+        mr_bytes_printf(out, "Authorization: Bearer %s\r\n", request->token);
+    } else if (request->user != NULL) {
         write_credentials(request, out);
     }
-    if (request->form != NULL) {
-        mr_bytes_printf(out,
-                        "Content-Type: application/x-www-form-urlencoded\r\n"
-                        "Content-Length: %zu\r\n\r\n%s",
-                        strlen(request->form), request->form);
-    } else {
-        mr_bytes_text(out, "\r\n");
+    if (request->body != NULL) {
+        mr_bytes_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", request->content_type,
+                        request->body_size_bytes);
     }
+    mr_bytes_text(out, "\r\n");
+    mr_bytes_append(out, request->body, request->body != NULL ? request->body_size_bytes : 0);
+    return out->failed == 0 ? 0 : mr_fail(fetch->error, MR_ENOMEM, "%s", fetch->name);
 }
 
 /* At least one byte, 0 at the end of the connection, or an error. */
@@ -339,7 +326,7 @@ static ssize_t receive(struct fetch *fetch, uint8_t *data, size_t size)
             }
             rc = errno == EAGAIN || errno == EINTR
                      ? wait_for(fetch, POLLIN)
-                     : mr_fail_errno(fetch->error, errno, "%s", fetch->url.host);
+                     : mr_fail_errno(fetch->error, errno, "%s", fetch->name);
         }
         if (rc != 0) {
             return rc;
@@ -361,7 +348,7 @@ static int send_all(struct fetch *fetch, const uint8_t *data, size_t size)
         } else {
             rc = errno == EAGAIN || errno == EINTR
                      ? wait_for(fetch, POLLOUT)
-                     : mr_fail_errno(fetch->error, errno, "%s", fetch->url.host);
+                     : mr_fail_errno(fetch->error, errno, "%s", fetch->name);
         }
         if (rc != 0) {
             return rc;
@@ -370,66 +357,80 @@ static int send_all(struct fetch *fetch, const uint8_t *data, size_t size)
     return 0;
 }
 
-static int converse(struct fetch *fetch, struct mr_bytes *bytes)
+static int ask(struct fetch *fetch)
 {
-    int rc = fetch->url.is_tls ? tls_start(fetch) : 0;
+    struct mr_bytes bytes;
+    int rc;
+
+    mr_bytes_init(&bytes);
+    rc = write_request(fetch, &bytes);
+    if (rc == 0) {
+        rc = send_all(fetch, bytes.data, bytes.size_bytes);
+    }
+    wipe(&bytes);
+    return rc;
+}
+
+static int hear(struct fetch *fetch, struct mr_bytes *bytes)
+{
     ssize_t count = 1;
 
-    write_request(fetch, bytes);
-    if (rc == 0) {
-        rc = bytes->failed != 0 ? mr_fail(fetch->error, MR_ENOMEM, "%s", fetch->url.host)
-                                : send_all(fetch, bytes->data, bytes->size_bytes);
-    }
-    if (bytes->data != NULL) {
-        OPENSSL_cleanse(bytes->data, bytes->size_bytes);
-    }
-    mr_bytes_clear(bytes);
-    while (rc == 0 && count > 0) {
+    while (count > 0) {
         if (mr_bytes_reserve(bytes, PIECE_SIZE) != 0) {
-            return mr_fail(fetch->error, MR_ENOMEM, "%s", fetch->url.host);
+            return mr_fail(fetch->error, MR_ENOMEM, "%s", fetch->name);
         }
         count = receive(fetch, bytes->data + bytes->size_bytes, PIECE_SIZE);
         if (count < 0) {
             return (int)count;
         }
         bytes->size_bytes += (size_t)count;
-        if (bytes->size_bytes > fetch->request->body_size_max + HEAD_SIZE_MAX) {
-            rc = mr_fail(fetch->error, MR_ETOOLARGE, "%s: the answer", fetch->url.host);
+        if (bytes->size_bytes > fetch->request->answer_size_max + HEAD_SIZE_MAX) {
+            return mr_fail(fetch->error, MR_ETOOLARGE, "%s: the answer", fetch->name);
         }
     }
+    return 0;
+}
+
+static int converse(struct fetch *fetch, int *ret_status, struct mr_bytes *answer)
+{
+    struct mr_bytes bytes;
+    int rc = ask(fetch);
+
+    if (rc != 0) {
+        return rc;
+    }
+    mr_bytes_init(&bytes);
+    rc = hear(fetch, &bytes);
+    if (rc == 0) {
+        rc = mr_http_answer_parse(bytes.data, bytes.size_bytes, ret_status, answer);
+        if (rc != 0) {
+            (void)mr_fail(fetch->error, rc, "%s: its answer", fetch->name);
+        }
+    }
+    wipe(&bytes);
     return rc;
 }
 
-int mr_http_fetch(const struct mr_http_fetch *request, int *ret_status, struct mr_bytes *body,
+int mr_http_fetch(const struct mr_http_fetch *request, int *ret_status, struct mr_bytes *answer,
                   struct mr_error *error)
 {
-    struct fetch fetch = {.request = request,
-                          .error = error,
-                          .fd = -1,
-                          .deadline_ms =
-                              mr_clock_monotonic_ms(mr_clock_system()) + request->timeout_ms};
-    struct mr_bytes bytes;
+    struct fetch fetch = {.request = request, .error = error, .fd = -1, .deadline_ms = INT64_MAX};
     int rc = mr_http_url_parse(request->url, &fetch.url, error);
 
-    mr_bytes_init(&bytes);
+    if (request->timeout_ms > 0) {
+        fetch.deadline_ms = mr_clock_monotonic_ms(mr_clock_system()) + request->timeout_ms;
+    }
     if (rc == 0) {
         rc = dial(&fetch);
     }
-    if (rc == 0) {
-        rc = converse(&fetch, &bytes);
+    if (rc == 0 && fetch.url.is_tls) {
+        rc = tls_start(&fetch);
     }
     if (rc == 0) {
-        rc = mr_http_answer_parse(bytes.data, bytes.size_bytes, ret_status, body);
-        if (rc != 0) {
-            (void)mr_fail(error, rc, "%s: its answer", fetch.url.host);
-        }
+        rc = converse(&fetch, ret_status, answer);
     }
     SSL_free(fetch.ssl);
     SSL_CTX_free(fetch.context);
     hang_up(&fetch);
-    if (bytes.data != NULL) {
-        OPENSSL_cleanse(bytes.data, bytes.size_bytes); /* there may be a token in it */
-    }
-    mr_bytes_done(&bytes);
     return rc;
 }

@@ -64,7 +64,7 @@ static int read_url(struct mr_jwks *jwks, struct mr_bytes *text)
     const struct mr_http_fetch fetch = {.url = jwks->source,
                                         .ca = jwks->ca,
                                         .timeout_ms = FETCH_TIMEOUT_MS,
-                                        .body_size_max = MR_JWK_SET_SIZE_MAX};
+                                        .answer_size_max = MR_JWK_SET_SIZE_MAX};
     int status = 0;
     int rc = mr_http_fetch(&fetch, &status, text, &jwks->error);
 

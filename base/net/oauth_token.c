@@ -67,7 +67,6 @@ static void write_form(const char *scope, struct mr_bytes *form)
         mr_bytes_printf(form, "%s%%%02X", at == scope ? "&scope=" : "",
                         (unsigned)(unsigned char)*at);
     }
-    mr_bytes_append(form, "", 1);
 }
 
 int mr_oauth_token_ask(const struct mr_oauth_client *client, struct mr_bytes *token,
@@ -78,7 +77,8 @@ int mr_oauth_token_ask(const struct mr_oauth_client *client, struct mr_bytes *to
                                   .user = client->id,
                                   .password = client->secret,
                                   .timeout_ms = client->timeout_ms,
-                                  .body_size_max = ANSWER_SIZE_MAX};
+                                  .content_type = "application/x-www-form-urlencoded",
+                                  .answer_size_max = ANSWER_SIZE_MAX};
     struct mr_bytes form;
     struct mr_bytes answer;
     int status = 0;
@@ -87,7 +87,8 @@ int mr_oauth_token_ask(const struct mr_oauth_client *client, struct mr_bytes *to
     mr_bytes_init(&form);
     mr_bytes_init(&answer);
     write_form(client->scope, &form);
-    fetch.form = (const char *)form.data;
+    fetch.body = form.data;
+    fetch.body_size_bytes = form.size_bytes;
     rc = form.failed != 0 ? mr_fail(error, MR_ENOMEM, "token")
                           : mr_http_fetch(&fetch, &status, &answer, error);
     if (rc == 0) {

@@ -8,6 +8,7 @@
 #include "base/core/error.h"
 #include "base/core/memory.h"
 #include "base/net/http_fetch.h"
+#include "base/net/http_url.h"
 #include "base/net/oauth_token.h"
 #include "base/net/oauthbearer.h"
 

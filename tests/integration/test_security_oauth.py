@@ -286,7 +286,7 @@ def test_keys_over_https(asking, keys, servers, certificates, tmp_path):
     with raw(node) as connection:
         assert log_in(connection, token(keys["ES256"]))[0] == 0
     other = asking(server.url + "/keys", name="other", ca=str(certificates / "client.pem"))
-    other.wait_for_output("its certificate is not accepted")
+    other.wait_for_output("its certificate is not taken")
     assert metric(other, "millrace_oauth_keys") == 0
 
 

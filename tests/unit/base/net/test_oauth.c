@@ -9,6 +9,7 @@
 #include "base/core/loop.h"
 #include "base/core/memory.h"
 #include "base/net/http_fetch.h"
+#include "base/net/http_url.h"
 #include "base/net/jwk.h"
 #include "base/net/jwks.h"
 #include "base/net/oauth_token.h"
@@ -159,6 +160,37 @@ TEST(http_fetch, reads_urls)
     CHECK(!mr_http_url_is_loopback(&url));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK_EQ(mr_http_url_parse(bad[i], &url, &error), MR_EINVAL);
+    }
+}
+
+/* Where nothing can be asked: each cause is told apart, with the name of what was meant. */
+TEST(http_fetch, says_whom_it_does_not_reach)
+{
+    char long_path[200];
+    const struct {
+        const char *url;
+        const char *socket_path;
+        int rc;
+        const char *words;
+    } cases[] = {
+        {"http://localhost/x", "/nonexistent/admin.sock", MR_ENOENT, "/nonexistent/admin.sock: "},
+        {"http://localhost/x", long_path, MR_ETOOLARGE, "/xxx"},
+        {"/x", NULL, MR_EINVAL, "'/x' is not a URL"},
+    };
+
+    (void)snprintf(long_path, sizeof long_path, "/%0150d", 0);
+    memset(long_path + 1, 'x', 150);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct mr_http_fetch fetch = {
+            .url = cases[i].url, .socket_path = cases[i].socket_path, .answer_size_max = 100};
+        struct mr_error error = {0};
+        struct mr_bytes body;
+        int status = 0;
+        mr_bytes_init(&body);
+        CHECK_EQ(mr_http_fetch(&fetch, &status, &body, &error), cases[i].rc);
+        CHECK_MEM(error.text, cases[i].words, strlen(cases[i].words));
+        CHECK(status == 0 && body.size_bytes == 0);
+        mr_bytes_done(&body);
     }
 }
 
