@@ -58,6 +58,8 @@ static const struct mr_metric_def net_metrics[NET_METRIC_COUNT] = {
                             "TLS handshakes that succeeded.", NULL},
     [NET_TLS_RESUMED] = {"millrace_net_tls_resumed_total", MR_COUNTER,
                          "TLS handshakes that resumed an earlier session.", NULL},
+    [NET_TLS_KERNEL] = {"millrace_net_tls_kernel_total", MR_COUNTER,
+                        "TLS connections on which the kernel encrypts what is sent.", NULL},
     [NET_TLS_BROKEN] = {"millrace_net_tls_broken_total", MR_COUNTER,
                         "TLS connections that ended without a good-bye, or with bytes that the "
                         "peer cannot have sent.",

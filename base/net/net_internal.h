@@ -65,6 +65,7 @@ enum net_metric {
     NET_TLS_HANDSHAKES,
     NET_TLS_RESUMED,
     NET_TLS_BROKEN,
+    NET_TLS_KERNEL,
     NET_METRIC_COUNT
 };
 

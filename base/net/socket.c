@@ -163,6 +163,26 @@ ssize_t socket_write(int fd, const struct iovec *parts, int count, bool more)
     return errno == EAGAIN ? MR_EAGAIN : MR_ENETWORK;
 }
 
+ssize_t socket_send_file(int fd, int file_fd, int64_t position, size_t size_bytes)
+{
+    off_t offset = position;
+    ssize_t rc;
+
+    do {
+        rc = sendfile(fd, file_fd, &offset, size_bytes);
+    } while (rc < 0 && errno == EINTR);
+    if (rc > 0) {
+        return rc;
+    }
+    if (rc == 0) {
+        return MR_ETRUNCATED;
+    }
+    if (errno == EAGAIN) {
+        return MR_EAGAIN;
+    }
+    return errno == EIO ? MR_EIO : MR_ENETWORK;
+}
+
 int socket_check(int fd)
 {
     int error_number = 0;
@@ -228,26 +248,16 @@ static ssize_t plain_write_file(struct mr_stream *stream, int fd, int64_t positi
                                 size_t size_bytes, bool more)
 {
     struct socket_stream *self = socket_of(stream);
-    off_t offset = position;
     ssize_t rc;
 
     if (more && !self->is_corked) {
         set_cork(self, true);
     }
-    do {
-        rc = sendfile(self->fd, fd, &offset, size_bytes);
-    } while (rc < 0 && errno == EINTR);
+    rc = socket_send_file(self->fd, fd, position, size_bytes);
     if (rc > 0) {
         self->is_held = false; /* but for the cork */
-        return rc;
     }
-    if (rc == 0) {
-        return MR_ETRUNCATED;
-    }
-    if (errno == EAGAIN) {
-        return MR_EAGAIN;
-    }
-    return errno == EIO ? MR_EIO : MR_ENETWORK;
+    return rc;
 }
 
 static void plain_push(struct mr_stream *stream)

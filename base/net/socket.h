@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -21,6 +22,9 @@ void socket_name(const struct sockaddr *address, socklen_t length, char *text, s
 /* recv and sendmsg with our codes: > 0, MR_EAGAIN, MR_EOF (reading), MR_ENETWORK. */
 ssize_t socket_read(int fd, void *data, size_t size_bytes);
 ssize_t socket_write(int fd, const struct iovec *parts, int count, bool more);
+/* sendfile with our codes: > 0, MR_EAGAIN, MR_EIO, MR_ETRUNCATED (the file ends before the range),
+ * or MR_ENETWORK. */
+ssize_t socket_send_file(int fd, int file_fd, int64_t position, size_t size_bytes);
 /* 0, or MR_ENETWORK of a socket that was reset. */
 int socket_check(int fd);
 /* reset: nothing that is unsent leaves, the peer sees an error. */

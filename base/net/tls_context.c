@@ -226,6 +226,9 @@ static int set_common(SSL_CTX *ctx, const struct mr_tls_config *config)
                                        SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    if (tls_kernel_is_there()) {
+        (void)SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+    }
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER_SIZE);
     (void)SSL_CTX_set_timeout(ctx, SESSION_SECONDS);

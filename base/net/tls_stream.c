@@ -7,6 +7,9 @@
  * them at the next call, which stream.c makes with the same bytes at its head. So `sent` means the
  * same as on plain streams, and a close in good order loses nothing.
  *
+ * Where the kernel encrypts what is sent (tls_bio.c), pieces go to it as they are, files by
+ * sendfile; OpenSSL then sends only what is no data.
+ *
  * Who ends the connection without close_notify broke it (RFC 8446, 6.1): a cut could look like an
  * end. */
 #include "base/net/tls_stream.h"
@@ -22,13 +25,13 @@
 #include "base/net/tls.h"
 
 enum {
-    RECORD_SIZE = 16 * 1024, /* RFC 8446, 5.1 */
-    BATCH_SIZE = 128 * 1024, /* of plain bytes, between two calls of the kernel */
-    OUT_SIZE_MAX = 256 * 1024,
+    RECORD_SIZE = 16 * 1024,   /* RFC 8446, 5.1 */
+    BATCH_SIZE = 128 * 1024,   /* of plain bytes, between two calls of the kernel */
     OUT_SIZE_KEPT = 32 * 1024, /* memory of an idle connection */
 };
 
 static const struct mr_stream_ops tls_ops;
+static const struct mr_stream_ops kernel_ops;
 
 static struct tls_stream *tls_of(struct mr_stream *stream)
 {
@@ -38,75 +41,6 @@ static struct tls_stream *tls_of(struct mr_stream *stream)
 static const struct tls_stream *const_tls_of(const struct mr_stream *stream)
 {
     return (const struct tls_stream *)(const void *)stream; /* its first member */
-}
-
-/* ---- the BIO ---- */
-
-static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
-{
-    struct tls_stream *self = BIO_get_data(bio);
-    size_t waiting = self->out_size - self->out_begin;
-
-    BIO_clear_retry_flags(bio);
-    if (waiting + size > OUT_SIZE_MAX) {
-        BIO_set_retry_write(bio);
-        return 0;
-    }
-    if (self->out_begin > 0 && self->out_size + size > self->out_capacity) {
-        memmove(self->out, self->out + self->out_begin, waiting);
-        self->out_begin = 0;
-        self->out_size = waiting;
-    }
-    if (mr_grow(&self->out, &self->out_capacity, self->out_size + size, 1) != 0) {
-        return 0;
-    }
-    memcpy(self->out + self->out_size, data, size);
-    self->out_size += size;
-    *ret_size = size;
-    return 1;
-}
-
-static int bio_read(BIO *bio, char *data, size_t size, size_t *ret_size)
-{
-    struct tls_stream *self = BIO_get_data(bio);
-    ssize_t rc = socket_read(self->fd, data, size);
-
-    BIO_clear_retry_flags(bio);
-    if (rc > 0) {
-        *ret_size = (size_t)rc;
-        return 1;
-    }
-    if (rc == MR_EAGAIN) {
-        BIO_set_retry_read(bio);
-    } else if (rc == MR_EOF) {
-        self->is_eof = true;
-    }
-    return 0;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    const struct tls_stream *self = BIO_get_data(bio);
-
-    (void)number;
-    (void)pointer;
-    if (command == BIO_CTRL_EOF) {
-        return self->is_eof;
-    }
-    return command == BIO_CTRL_FLUSH; /* flushed by us; of the rest nothing is supported */
-}
-
-BIO_METHOD *tls_bio_method_new(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "millrace stream");
-
-    if (method != NULL &&
-        (BIO_meth_set_write_ex(method, bio_write) != 1 ||
-         BIO_meth_set_read_ex(method, bio_read) != 1 || BIO_meth_set_ctrl(method, bio_ctrl) != 1)) {
-        BIO_meth_free(method);
-        return NULL;
-    }
-    return method;
 }
 
 /* ---- out ---- */
@@ -132,7 +66,7 @@ int tls_stream_flush(struct tls_stream *self)
     return 0;
 }
 
-static bool has_out(const struct tls_stream *self)
+bool tls_stream_has_out(const struct tls_stream *self)
 {
     return self->out_begin < self->out_size;
 }
@@ -140,7 +74,7 @@ static bool has_out(const struct tls_stream *self)
 /* OpenSSL may have records to send of its own: tickets, answers to key updates. */
 static void apply_wanted(struct tls_stream *self)
 {
-    mr_io_want(&self->io, self->wanted | (has_out(self) ? MR_IO_WRITE : 0));
+    mr_io_want(&self->io, self->wanted | (tls_stream_has_out(self) ? MR_IO_WRITE : 0));
 }
 
 /* ---- the transport ---- */
@@ -176,7 +110,7 @@ static ssize_t tls_read(struct mr_stream *stream, void *data, size_t size_bytes)
     ERR_clear_error();
     rc = SSL_read_ex(self->ssl, data, size_bytes, &got);
     self->has_read = rc == 1;
-    if (has_out(self)) {
+    if (tls_stream_has_out(self)) {
         flushed = tls_stream_flush(self);
         if (flushed != 0 && flushed != MR_EAGAIN) {
             return flushed;
@@ -291,7 +225,10 @@ static int tls_shutdown(struct mr_stream *stream)
 
     if (!self->is_notified) {
         ERR_clear_error();
-        (void)SSL_shutdown(self->ssl); /* into out; a broken one shows when that is sent */
+        rc = SSL_shutdown(self->ssl); /* into out; a broken one shows when that is sent */
+        if (rc < 0 && SSL_get_error(self->ssl, rc) == SSL_ERROR_WANT_WRITE) {
+            return MR_EAGAIN; /* there is no out: the kernel is full */
+        }
         self->is_notified = true;
     }
     rc = tls_stream_flush(self);
@@ -355,6 +292,49 @@ static const struct mr_stream_ops tls_ops = {
     .close = tls_close,
 };
 
+/* ---- where the kernel encrypts ---- */
+
+static ssize_t kernel_read(struct mr_stream *stream, void *data, size_t size_bytes)
+{
+    struct tls_stream *self = tls_of(stream);
+    ssize_t rc = tls_read(stream, data, size_bytes);
+
+    if (SSL_get_key_update_type(self->ssl) == SSL_KEY_UPDATE_NONE) {
+        return rc;
+    }
+    /* The peer wants our keys changed before the next data (RFC 8446, 4.6.3), which kernels before
+     * 6.14 cannot do. Some do so once in 128 GiB. */
+    net_count(stream->net, NET_TLS_BROKEN, 1);
+    (void)snprintf(stream->failure, sizeof stream->failure,
+                   "TLS: the peer asks for new keys, which kernel TLS cannot change");
+    return MR_ENETWORK;
+}
+
+static ssize_t kernel_write(struct mr_stream *stream, const struct iovec *parts, int count,
+                            bool more)
+{
+    return socket_write(tls_of(stream)->fd, parts, count, more);
+}
+
+static ssize_t kernel_write_file(struct mr_stream *stream, int fd, int64_t position,
+                                 size_t size_bytes, bool more)
+{
+    (void)more; /* sendfile ends its record */
+    return socket_send_file(tls_of(stream)->fd, fd, position, size_bytes);
+}
+
+/* No push: what MSG_MORE holds back is a record's beginning, which only its end can send. */
+static const struct mr_stream_ops kernel_ops = {
+    .read = kernel_read,
+    .write = kernel_write,
+    .write_file = kernel_write_file,
+    .shutdown = tls_shutdown,
+    .has_pending = tls_has_pending,
+    .want = tls_want,
+    .check = tls_check,
+    .close = tls_close,
+};
+
 static void on_io(struct mr_io *io, int events)
 {
     struct tls_stream *self = io->owner;
@@ -363,7 +343,8 @@ static void on_io(struct mr_io *io, int events)
         tls_handshake_on_io(self->handshake);
         return;
     }
-    if ((events & MR_IO_WRITE) != 0 && has_out(self) && (self->wanted & MR_IO_WRITE) == 0) {
+    if ((events & MR_IO_WRITE) != 0 && tls_stream_has_out(self) &&
+        (self->wanted & MR_IO_WRITE) == 0) {
         int rc = tls_stream_flush(self);
 
         if (rc == 0 || rc == MR_EAGAIN) {
@@ -381,7 +362,6 @@ int tls_stream_new(struct mr_net *net, struct mr_tls_context *context, int fd,
                    const char *server_name, struct tls_stream **ret_stream, struct mr_error *error)
 {
     struct tls_stream *self = mr_calloc(1, sizeof *self);
-    BIO *bio;
     int rc = MR_ENOMEM;
 
     if (self == NULL) {
@@ -397,14 +377,10 @@ int tls_stream_new(struct mr_net *net, struct mr_tls_context *context, int fd,
         rc = error != NULL ? error->code : MR_EINVAL;
         goto free_self;
     }
-    bio = BIO_new(tls_context_bio_method(context));
-    if (bio == NULL) {
+    if (!tls_bio_attach(self)) {
         mr_fail(error, MR_ENOMEM, "TLS");
         goto free_ssl;
     }
-    BIO_set_data(bio, self);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(self->ssl, bio, bio);
     (void)SSL_set_app_data(self->ssl, self);
     rc = mr_io_start(&self->io, net->loop, fd, on_io, self);
     if (rc != 0) {
@@ -431,6 +407,10 @@ void tls_stream_begin(struct tls_stream *self)
 {
     self->handshake = NULL;
     self->has_read = true; /* the peer's first words may have come with its last of the handshake */
+    if (tls_bio_is_kernel(self)) {
+        self->stream.ops = &kernel_ops;
+        net_count(self->stream.net, NET_TLS_KERNEL, 1);
+    }
     socket_meet(self->fd, &self->stream);
     (void)snprintf(self->name, sizeof self->name, "%s %s", SSL_get_version(self->ssl),
                    SSL_get_cipher_name(self->ssl));
@@ -439,7 +419,7 @@ void tls_stream_begin(struct tls_stream *self)
 
 bool mr_stream_is_tls(const struct mr_stream *stream)
 {
-    return stream->ops == &tls_ops;
+    return stream->ops == &tls_ops || stream->ops == &kernel_ops;
 }
 
 const char *mr_stream_tls_name(const struct mr_stream *stream)

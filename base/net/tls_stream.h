@@ -41,6 +41,7 @@ int tls_stream_new(struct mr_net *net, struct mr_tls_context *context, int fd,
 void tls_stream_drop(struct tls_stream *self);
 /* Sends what is in out: 0 (all), MR_EAGAIN, or broken. */
 int tls_stream_flush(struct tls_stream *self);
+bool tls_stream_has_out(const struct tls_stream *self);
 /* After the handshake: names, and from now on it is a stream. */
 void tls_stream_begin(struct tls_stream *self);
 
@@ -60,7 +61,14 @@ void tls_context_ref(struct mr_tls_context *context);
 void tls_context_put_session(struct mr_tls_context *context, const SSL_CTX *made_by,
                              const char *server_name, SSL_SESSION *session);
 SSL_SESSION *tls_context_take_session(struct mr_tls_context *context, const char *server_name);
-BIO_METHOD *tls_bio_method_new(void); /* tls_stream.c's */
+
+/* tls_bio.c */
+BIO_METHOD *tls_bio_method_new(void);
+bool tls_bio_attach(struct tls_stream *self); /* false: out of memory */
+/* Whether the kernel encrypts what is sent. */
+bool tls_bio_is_kernel(const struct tls_stream *self);
+/* Whether this kernel has TLS, and lets us use it. */
+bool tls_kernel_is_there(void);
 
 /* tls_words.c: what OpenSSL said, in a sentence, and its kind in self->failure; returns the code.
  */
