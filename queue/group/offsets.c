@@ -5,8 +5,8 @@
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/loop.h"
-#include "base/core/map.h"
 #include "base/core/memory.h"
+#include "queue/group/offset_map.h"
 #include "queue/meta/meta.h"
 #include "queue/meta/replay.h"
 #include "queue/replica/manager.h"
@@ -20,9 +20,7 @@ enum {
     OFFSETS_BATCH_SIZE = 1024 * 1024,
     OFFSETS_GROWTH_MIN = 1024 * 1024, /* a log is rewritten after at least this much ... */
     OFFSETS_GROWTH_FACTOR = 4,        /* ... and this many times what is alive in it */
-    OFFSETS_RECORD_SIZE_GUESS = 160,  /* of one live record, names aside */
     OFFSETS_EXPIRY_CHECK_MS = 600 * 1000,
-    OFFSETS_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 5, /* topic, NUL, int32 */
     OFFSETS_ARENA_SIZE = 256 * 1024,
 };
 
@@ -31,15 +29,9 @@ static const int64_t expiry_ms = INT64_C(7) * 24 * 3600 * 1000;
 /* Inside of this file: the log has refused the append, and its callback will say why. */
 enum { OFFSETS_REFUSED = 1 };
 
-struct offset_group {
-    char *id;
-    struct mr_map offsets; /* "topic\0" and int32 -> struct group_offset */
-};
-
 /* One log of __consumer_offsets. */
 struct offsets_log {
     int64_t appended_bytes; /* since it was last rewritten */
-    int64_t live_bytes;     /* a guess */
     bool is_rewriting;
 };
 
@@ -48,181 +40,13 @@ struct group_offsets {
     struct mr_disk *disk;
     struct meta *meta;
     struct replicas *replicas;
-    struct mr_map groups; /* id -> struct offset_group */
+    struct offset_map map;
     struct offsets_log logs[OFFSETS_PARTITIONS];
     struct batch_builder builder;
     struct mr_timer expiry_timer;
     struct meta_listener listener;
     int pending; /* appends under way */
 };
-
-/* ---- names and places ---- */
-
-/* Characters beyond the basic plane are two in UTF-16, as Java counts. */
-static uint32_t java_hash(const char *text, size_t size)
-{
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < size;) {
-        uint32_t c = (uint8_t)text[i];
-        size_t more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-        if (more > 0) {
-            c &= 0x3fu >> more;
-        }
-        for (i += 1; more > 0 && i < size; more--, i++) {
-            c = (c << 6) | ((uint8_t)text[i] & 0x3f);
-        }
-        if (c >= 0x10000) {
-            hash = 31 * hash + (0xd800 + ((c - 0x10000) >> 10));
-            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
-        }
-        hash = 31 * hash + c;
-    }
-    return hash;
-}
-
-int32_t group_offsets_partition(struct wire_string group)
-{
-    uint32_t hash = java_hash(group.data, group.size > 0 ? (size_t)group.size : 0);
-
-    return (int32_t)(hash & INT32_MAX) % OFFSETS_PARTITIONS;
-}
-
-static size_t make_key(struct wire_string topic, int32_t partition,
-                       uint8_t key[OFFSETS_KEY_SIZE_MAX])
-{
-    size_t size = (size_t)topic.size;
-
-    memcpy(key, topic.data, size);
-    key[size] = 0;
-    wire_put_int32(key + size + 1, partition);
-    return size + 5;
-}
-
-static void parse_key(const struct mr_map_entry *entry, struct wire_string *ret_topic,
-                      int32_t *ret_partition)
-{
-    *ret_topic = wire_text(entry->key);
-    *ret_partition = wire_get_int32(entry->key + ret_topic->size + 1);
-}
-
-static bool topic_fits(struct wire_string topic)
-{
-    return topic.size > 0 && topic.size <= TOPIC_NAME_SIZE_MAX &&
-           memchr(topic.data, 0, (size_t)topic.size) == NULL;
-}
-
-/* ---- memory ---- */
-
-static struct offset_group *find_group(const struct group_offsets *offsets,
-                                       struct wire_string group)
-{
-    return group.size < 0 ? NULL : mr_map_get(&offsets->groups, group.data, (size_t)group.size);
-}
-
-static void offset_free(struct group_offset *offset)
-{
-    if (offset != NULL) {
-        mr_free(offset->metadata);
-        mr_free(offset);
-    }
-}
-
-static void group_free(struct offset_group *group)
-{
-    const struct mr_map_entry *entry;
-    size_t cursor = 0;
-
-    while ((entry = mr_map_next(&group->offsets, &cursor)) != NULL) {
-        offset_free(entry->value);
-    }
-    mr_map_done(&group->offsets);
-    mr_free(group->id);
-    mr_free(group);
-}
-
-static struct offset_group *need_group(struct group_offsets *offsets, struct wire_string id)
-{
-    struct offset_group *group = find_group(offsets, id);
-
-    if (group != NULL) {
-        return group;
-    }
-    group = mr_calloc(1, sizeof *group);
-    if (group == NULL) {
-        return NULL;
-    }
-    mr_map_init(&group->offsets);
-    group->id = mr_strndup(id.data, (size_t)id.size);
-    if (group->id == NULL ||
-        mr_map_put(&offsets->groups, id.data, (size_t)id.size, group, NULL) != 0) {
-        group_free(group);
-        return NULL;
-    }
-    return group;
-}
-
-static int64_t live_size(const struct offset_group *group, struct wire_string topic)
-{
-    return (int64_t)strlen(group->id) + topic.size + OFFSETS_RECORD_SIZE_GUESS;
-}
-
-static void forget(struct group_offsets *offsets, struct wire_string group_id,
-                   struct wire_string topic, int32_t partition)
-{
-    struct offset_group *group = find_group(offsets, group_id);
-    uint8_t key[OFFSETS_KEY_SIZE_MAX];
-    struct group_offset *old;
-
-    if (group == NULL) {
-        return;
-    }
-    old = mr_map_remove(&group->offsets, key, make_key(topic, partition, key));
-    if (old != NULL) {
-        offsets->logs[group_offsets_partition(group_id)].live_bytes -= live_size(group, topic);
-        offset_free(old);
-    }
-    if (group->offsets.count == 0) {
-        (void)mr_map_remove(&offsets->groups, group_id.data, (size_t)group_id.size);
-        group_free(group);
-    }
-}
-
-static int remember(struct group_offsets *offsets, struct wire_string group_id,
-                    const struct offsets_item *item, int64_t commit_time_ms)
-{
-    struct offset_group *group = need_group(offsets, group_id);
-    uint8_t key[OFFSETS_KEY_SIZE_MAX];
-    struct group_offset *offset;
-    void *old = NULL;
-
-    if (group == NULL) {
-        return MR_ENOMEM;
-    }
-    offset = mr_calloc(1, sizeof *offset);
-    if (offset == NULL) {
-        return MR_ENOMEM;
-    }
-    *offset = (struct group_offset){
-        .offset = item->offset,
-        .leader_epoch = item->leader_epoch,
-        .commit_time_ms = commit_time_ms,
-        .metadata = mr_strndup(item->metadata.size > 0 ? item->metadata.data : "",
-                               item->metadata.size > 0 ? (size_t)item->metadata.size : 0),
-    };
-    if (offset->metadata == NULL ||
-        mr_map_put(&group->offsets, key, make_key(item->topic, item->partition, key), offset,
-                   &old) != 0) {
-        offset_free(offset);
-        return MR_ENOMEM;
-    }
-    if (old == NULL) {
-        offsets->logs[group_offsets_partition(group_id)].live_bytes +=
-            live_size(group, item->topic);
-    }
-    offset_free(old);
-    return 0;
-}
 
 /* ---- records ---- */
 
@@ -278,18 +102,18 @@ static int on_record(void *owner, const struct batch_header *header,
     }
     wire_arena_init(&arena, OFFSETS_ARENA_SIZE);
     rc = wire_record_key_read(type, record->key, (size_t)record->key_size, &arena, &key);
-    if (rc == 0 && !topic_fits(key.topic)) {
+    if (rc == 0 && !offset_map_fits(key.topic)) {
         rc = MR_ECORRUPT;
     }
     if (rc == 0 && record->value_size < 0) {
-        forget(offsets, key.group, key.topic, key.partition);
+        offset_map_remove(&offsets->map, key.group, key.topic, key.partition);
     } else if (rc == 0) {
         rc =
             wire_record_value_read(type, record->value, (size_t)record->value_size, &arena, &value);
         if (rc == 0) {
             struct offsets_item item = {key.topic, key.partition, value.offset, value.leader_epoch,
                                         value.metadata};
-            rc = remember(offsets, key.group, &item, value.commit_timestamp);
+            rc = offset_map_put(&offsets->map, key.group, &item, value.commit_timestamp);
         }
     }
     wire_arena_done(&arena);
@@ -412,7 +236,7 @@ int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *c
 
     mr_assert(commit->item_count > 0);
     for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
-        rc = topic_fits(commit->items[i].topic)
+        rc = offset_map_fits(commit->items[i].topic)
                  ? add_record(offsets, commit->group, &commit->items[i], now_ms, now_ms)
                  : MR_EINVAL;
     }
@@ -425,8 +249,8 @@ int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *c
     for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
         const struct offsets_item *item = &commit->items[i];
         if (item->offset < 0) {
-            forget(offsets, commit->group, item->topic, item->partition);
-        } else if (remember(offsets, commit->group, item, now_ms) != 0) {
+            offset_map_remove(&offsets->map, commit->group, item->topic, item->partition);
+        } else if (offset_map_put(&offsets->map, commit->group, item, now_ms) != 0) {
             mr_error("a committed offset is in the log, but not in memory: out of memory");
         }
     }
@@ -462,16 +286,15 @@ static int rewrite_item(struct group_offsets *offsets, int32_t place, struct wir
 static int rewrite_group(struct group_offsets *offsets, int32_t place,
                          const struct offset_group *group, int64_t *first_base)
 {
-    const struct mr_map_entry *entry;
+    const struct group_offset *offset;
+    struct wire_string topic;
+    int32_t partition;
     size_t cursor = 0;
     int rc = 0;
 
-    while (rc == 0 && (entry = mr_map_next(&group->offsets, &cursor)) != NULL) {
-        const struct group_offset *offset = entry->value;
-        struct offsets_item item = {.offset = offset->offset,
-                                    .leader_epoch = offset->leader_epoch,
-                                    .metadata = wire_text(offset->metadata)};
-        parse_key(entry, &item.topic, &item.partition);
+    while (rc == 0 && (offset = offset_group_next(group, &cursor, &topic, &partition)) != NULL) {
+        struct offsets_item item = {topic, partition, offset->offset, offset->leader_epoch,
+                                    wire_text(offset->metadata)};
         rc = rewrite_item(offsets, place, wire_text(group->id), &item, offset->commit_time_ms,
                           first_base);
     }
@@ -483,15 +306,14 @@ static int rewrite_group(struct group_offsets *offsets, int32_t place,
 static int rewrite(struct group_offsets *offsets, int32_t place)
 {
     struct partition *partition = find_partition(offsets, place);
-    const struct mr_map_entry *entry;
+    const struct offset_group *group;
     int64_t first_base = -1;
     size_t cursor = 0;
     int rc = partition == NULL || partition->log == NULL
                  ? MR_ENOENT
                  : batch_builder_begin(&offsets->builder, mr_loop_wall_ms(offsets->loop));
 
-    while (rc == 0 && (entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
-        const struct offset_group *group = entry->value;
+    while (rc == 0 && (group = offset_map_next(&offsets->map, &cursor)) != NULL) {
         if (group_offsets_partition(wire_text(group->id)) == place) {
             rc = rewrite_group(offsets, place, group, &first_base);
         }
@@ -513,7 +335,7 @@ static int rewrite(struct group_offsets *offsets, int32_t place)
 static void maybe_rewrite(struct group_offsets *offsets, int32_t place)
 {
     struct offsets_log *log = &offsets->logs[place];
-    int64_t bound = log->live_bytes * OFFSETS_GROWTH_FACTOR;
+    int64_t bound = offsets->map.live_bytes[place] * OFFSETS_GROWTH_FACTOR;
     int rc;
 
     if (log->is_rewriting ||
@@ -559,16 +381,15 @@ static bool is_of_topic(const struct group_offsets *offsets, const struct offset
 static bool find_entry(const struct group_offsets *offsets, offset_test test, const void *argument,
                        struct wire_string *ret_group, struct offsets_item *ret_item)
 {
-    const struct mr_map_entry *entry;
-    const struct mr_map_entry *each;
+    const struct offset_group *group;
+    const struct group_offset *offset;
     size_t cursor = 0;
 
-    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
-        const struct offset_group *group = entry->value;
+    while ((group = offset_map_next(&offsets->map, &cursor)) != NULL) {
         size_t place = 0;
-        while ((each = mr_map_next(&group->offsets, &place)) != NULL) {
-            parse_key(each, &ret_item->topic, &ret_item->partition);
-            if (test(offsets, group, ret_item->topic, each->value, argument)) {
+        while ((offset = offset_group_next(group, &place, &ret_item->topic,
+                                           &ret_item->partition)) != NULL) {
+            if (test(offsets, group, ret_item->topic, offset, argument)) {
                 *ret_group = wire_text(group->id);
                 return true;
             }
@@ -676,7 +497,7 @@ int group_offsets_open(const struct group_offsets_config *config,
     offsets->replicas = config->replicas;
     offsets->listener.on_topic_removed = on_topic_removed;
     mr_list_init(&offsets->listener.link);
-    mr_map_init(&offsets->groups);
+    offset_map_init(&offsets->map);
     batch_builder_init(&offsets->builder, &options);
     mr_timer_init(&offsets->expiry_timer, config->loop, on_expiry, offsets);
     rc = create_topic(offsets, error);
@@ -695,19 +516,13 @@ int group_offsets_open(const struct group_offsets_config *config,
 
 void group_offsets_close(struct group_offsets *offsets)
 {
-    const struct mr_map_entry *entry;
-    size_t cursor = 0;
-
     if (offsets == NULL) {
         return;
     }
     mr_assert(offsets->pending == 0);
     meta_unlisten(&offsets->listener);
     mr_timer_stop(&offsets->expiry_timer);
-    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
-        group_free(entry->value);
-    }
-    mr_map_done(&offsets->groups);
+    offset_map_done(&offsets->map);
     batch_builder_done(&offsets->builder);
     mr_free(offsets);
 }
@@ -718,40 +533,33 @@ const struct group_offset *group_offsets_get(const struct group_offsets *offsets
                                              struct wire_string group, struct wire_string topic,
                                              int32_t partition)
 {
-    const struct offset_group *found = find_group(offsets, group);
-    uint8_t key[OFFSETS_KEY_SIZE_MAX];
-
-    if (found == NULL || !topic_fits(topic)) {
-        return NULL;
-    }
-    return mr_map_get(&found->offsets, key, make_key(topic, partition, key));
+    return offset_map_get(&offsets->map, group, topic, partition);
 }
 
 bool group_offsets_has_group(const struct group_offsets *offsets, struct wire_string group)
 {
-    return find_group(offsets, group) != NULL;
+    return offset_map_group(&offsets->map, group) != NULL;
 }
 
 size_t group_offsets_group_count(const struct group_offsets *offsets)
 {
-    return offsets->groups.count;
+    return offsets->map.groups.count;
 }
 
 void group_offsets_each_group(const struct group_offsets *offsets, group_offsets_group_cb cb,
                               void *owner)
 {
-    const struct mr_map_entry *entry;
+    const struct offset_group *group;
     size_t cursor = 0;
 
-    while ((entry = mr_map_next(&offsets->groups, &cursor)) != NULL) {
-        const struct offset_group *group = entry->value;
+    while ((group = offset_map_next(&offsets->map, &cursor)) != NULL) {
         cb(owner, wire_text(group->id), group->offsets.count);
     }
 }
 
 size_t group_offsets_count(const struct group_offsets *offsets, struct wire_string group)
 {
-    const struct offset_group *found = find_group(offsets, group);
+    const struct offset_group *found = offset_map_group(&offsets->map, group);
 
     return found != NULL ? found->offsets.count : 0;
 }
@@ -759,14 +567,14 @@ size_t group_offsets_count(const struct group_offsets *offsets, struct wire_stri
 void group_offsets_each(const struct group_offsets *offsets, struct wire_string group,
                         group_offsets_cb cb, void *owner)
 {
-    const struct offset_group *found = find_group(offsets, group);
-    const struct mr_map_entry *entry;
+    const struct offset_group *found = offset_map_group(&offsets->map, group);
+    const struct group_offset *offset;
+    struct wire_string topic;
+    int32_t partition;
     size_t cursor = 0;
 
-    while (found != NULL && (entry = mr_map_next(&found->offsets, &cursor)) != NULL) {
-        struct wire_string topic;
-        int32_t partition;
-        parse_key(entry, &topic, &partition);
-        cb(owner, topic, partition, entry->value);
+    while (found != NULL &&
+           (offset = offset_group_next(found, &cursor, &topic, &partition)) != NULL) {
+        cb(owner, topic, partition, offset);
     }
 }
