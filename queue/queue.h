@@ -68,11 +68,12 @@ struct queue_security {
     size_t super_user_count;
     const char *const *principal_rules; /* from certificates to names, as Kafka writes them */
     size_t principal_rule_count;
-    const char *const *certificate_names; /* "subject", "dns", "uri", "email": the first that it has */
-    size_t certificate_name_count;        /* 0: subject */
+    const char *const
+        *certificate_names;        /* "subject", "dns", "uri", "email": the first that it has */
+    size_t certificate_name_count; /* 0: subject */
     struct queue_oauth oauth;
-    const char *cluster_key;  /* what all nodes know; NULL: no node is known by it */
-    const char *const *nodes; /* principals that are nodes; * stands for anything */
+    struct mr_secret *cluster_key; /* what all nodes know; NULL: no node is known by it */
+    const char *const *nodes;      /* principals that are nodes; * stands for anything */
     size_t node_count;
 };
 

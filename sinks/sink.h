@@ -129,7 +129,7 @@ struct sink_host {
     const char *node_name;
     struct mr_uuid node_uuid;     /* of the data directory, bound to the machine: new after cloning */
     bool is_node_cloned;          /* the machine-id changed: all lineages are new */
-    const char *cluster_key;      /* what all nodes of the cluster know; NULL: nothing */
+    struct mr_secret *cluster_key; /* what all nodes of the cluster know; NULL: nothing */
     const char *cluster_id;       /* of the mesh that this node is in or is; NULL: not known */
 };
 

@@ -8,6 +8,7 @@
 #include "agent/config/client.h"
 #include "base/core/disk.h"
 #include "base/core/error.h"
+#include "base/core/secret.h"
 #include "base/net/tls.h"
 
 static const char *const mechanism_words[] = {[CLIENT_SASL_PLAIN] = "PLAIN",
@@ -90,29 +91,47 @@ static int take_mechanism(const char *command, const char *word,
     return CLI_OK;
 }
 
-static int take_password(const char *command, const struct cli_login *login, const char *in_file,
+/* From a file or from who sits there, by way of a buffer. */
+static int read_password(const char *command, const struct cli_login *login,
                          struct cli_credentials *credentials)
 {
+    char text[CLI_PASSWORD_SIZE] = "";
     char words[300];
-    const char *known = first_of(in_file, getenv("MILLRACE_PASSWORD"));
+    int rc = CLI_OK;
 
     if (login->password_file != NULL) {
-        return cli_password_read(command, login->password_file, credentials->password);
-    }
-    if (known != NULL && known[0] != '\0') {
-        if (strlen(known) >= sizeof credentials->password) {
-            return cli_fail(command, CLI_USAGE, "the password is longer than %d bytes",
-                            CLI_PASSWORD_SIZE - 1);
-        }
-        memcpy(credentials->password, known, strlen(known) + 1);
-        return CLI_OK;
-    }
-    (void)snprintf(words, sizeof words, "Password of %s: ", credentials->user);
-    return cli_password_ask(words, credentials->password)
-               ? CLI_OK
-               : cli_fail(command, CLI_USAGE,
+        rc = cli_password_read(command, login->password_file, text);
+    } else {
+        (void)snprintf(words, sizeof words, "Password of %s: ", credentials->user);
+        if (!cli_password_ask(words, text)) {
+            rc = cli_fail(command, CLI_USAGE,
                           "%s needs a password: a password file, MILLRACE_PASSWORD, or a terminal",
                           credentials->user);
+        }
+    }
+    if (rc == CLI_OK) {
+        credentials->password = mr_secret_new(text, strlen(text));
+    }
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
+static int take_password(const char *command, const struct cli_login *login,
+                         struct mr_secret *in_file, struct cli_credentials *credentials)
+{
+    const char *known = getenv("MILLRACE_PASSWORD");
+    int rc = CLI_OK;
+
+    if (login->password_file == NULL && in_file != NULL) {
+        credentials->password = mr_secret_ref(in_file);
+    } else if (login->password_file == NULL && known != NULL && known[0] != '\0') {
+        credentials->password = mr_secret_new(known, strlen(known));
+    } else {
+        rc = read_password(command, login, credentials);
+    }
+    return rc != CLI_OK || credentials->password != NULL
+               ? rc
+               : cli_fail(command, CLI_FAILED, "no memory is left");
 }
 
 int cli_login_open(const char *command, const struct cli_login *login,
@@ -139,6 +158,7 @@ int cli_login_open(const char *command, const struct cli_login *login,
 void cli_login_close(struct cli_credentials *credentials)
 {
     mr_tls_context_free(credentials->tls);
+    mr_secret_unref(credentials->password);
     config_client_free(credentials->file);
     explicit_bzero(credentials, sizeof *credentials);
 }

@@ -60,7 +60,7 @@ struct cli_credentials {
     const char *server_name;
     enum client_sasl_mechanism mechanism;
     const char *user;
-    char password[CLI_PASSWORD_SIZE];
+    struct mr_secret *password; /* NULL: none is needed */
 };
 
 /* Whether anything of it was written. */

@@ -52,6 +52,7 @@ int cli_password_read(const char *command, const char *path, char text[CLI_PASSW
             return cli_fail(command, CLI_FAILED, "%s cannot be read", path);
         }
     }
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no buffer that keeps it */
     is_read = read_line(file, text);
     if (file != stdin) {
         (void)fclose(file);

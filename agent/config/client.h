@@ -13,6 +13,7 @@
 #include "base/core/option.h"
 
 struct mr_disk;
+struct mr_secret;
 
 struct config_client_tls {
     bool is_on;
@@ -26,7 +27,7 @@ struct config_client_tls {
 struct config_client_sasl {
     const char *mechanism; /* one of the three words, or NULL */
     const char *user;
-    const char *password;
+    struct mr_secret *password;
 };
 
 struct config_client {

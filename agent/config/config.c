@@ -568,6 +568,7 @@ static struct config *load_start(struct mr_disk *disk, struct config_problems *p
 {
     struct config *config = mr_calloc(1, sizeof *config);
 
+    mr_memory_wipe_freed(true); /* libyaml's buffers */
     if (config == NULL) {
         return NULL;
     }
@@ -583,6 +584,8 @@ static struct config *load_start(struct mr_disk *disk, struct config_problems *p
 static struct config *load_end(struct load *load)
 {
     const struct config_place nowhere = {0};
+
+    mr_memory_wipe_freed(false); /* all texts are parsed; what is left of them is wiped by hand */
 
     if (load->root != NULL && load->config != NULL) {
         load_root(load);

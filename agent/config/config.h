@@ -10,6 +10,7 @@
 struct mr_bytes;
 struct mr_error;
 struct mr_disk;
+struct mr_secret;
 struct sink_type;
 struct source_type;
 
@@ -31,7 +32,7 @@ struct config_node {
     const char *data;
     const char *rack;
     const char *run_directory;
-    const char *cluster_key;
+    struct mr_secret *cluster_key;
     struct config_tls tls;
 };
 

@@ -7,8 +7,16 @@
 #include "agent/config/interpolate.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 #include "base/text/nearest.h"
 #include "base/text/regex.h"
+
+/* A value that came out of a file or a credential. */
+struct referenced {
+    const struct node *node;
+    const struct mr_option *option; /* of a secret; NULL: a text like others */
+    const char *path;
+};
 
 struct fill {
     struct tree *tree;
@@ -20,6 +28,9 @@ struct fill {
     const char **secrets; /* texts that hold the content of a file or a credential */
     size_t secret_count;
     size_t secret_capacity;
+    struct referenced *references;
+    size_t reference_count;
+    size_t reference_capacity;
 };
 
 enum { FILL_PATH_SIZE = 512, FILL_WORDS_MAX = 128 };
@@ -46,6 +57,7 @@ void fill_free(struct fill *fill)
     }
     mr_free(fill->blocks);
     mr_free(fill->secrets);
+    mr_free(fill->references);
     mr_free(fill);
 }
 
@@ -214,6 +226,26 @@ static void note_secret(struct fill *fill, const struct node *node)
     fill->secrets[fill->secret_count++] = node->text;
 }
 
+/* For a reload. option: NULL where the text is no secret's. */
+static void note_referenced(struct fill *fill, const struct node *node, const char *path,
+                            const struct mr_option *option)
+{
+    struct referenced *referenced;
+    char *copy;
+
+    if (node->written == NULL) {
+        return;
+    }
+    copy = fill_alloc(fill, strlen(path) + 1);
+    if (copy == NULL || mr_grow(&fill->references, &fill->reference_capacity,
+                                fill->reference_count + 1, sizeof *referenced) != 0) {
+        config_problem_add(fill->problems, &node->place, "no memory is left");
+        return;
+    }
+    memcpy(copy, path, strlen(path));
+    fill->references[fill->reference_count++] = (struct referenced){node, option, copy};
+}
+
 bool fill_is_secret(const struct fill *fill, const char *text)
 {
     for (size_t i = 0; i < fill->secret_count; i++) {
@@ -224,7 +256,53 @@ bool fill_is_secret(const struct fill *fill, const char *text)
     return false;
 }
 
-static void fill_string(struct fill *fill, const struct node *node, const char *path,
+/* What somebody will point at. An alias of what is a secret elsewhere gets its text back. */
+static const char *take_text(struct fill *fill, struct node *node, const char *path)
+{
+    struct mr_secret_text *text;
+    char *copy;
+
+    if (node->secret != NULL && !node->is_taken) {
+        text = mr_secret_take(node->secret);
+        copy = mr_secret_alloc(mr_secret_size(text) + 1);
+        if (copy == NULL) {
+            config_problem_add(fill->problems, &node->place, "no memory is left");
+        } else {
+            memcpy(copy, mr_secret_chars(text), mr_secret_size(text));
+            node_set_text(node, copy, true);
+            node->is_secret = true;
+        }
+        mr_secret_drop(text);
+    }
+    node->is_taken = true;
+    note_secret(fill, node);
+    note_referenced(fill, node, path, NULL);
+    return node->text;
+}
+
+/* The text moves: out of the tree, and out of ordinary memory. */
+static void fill_secret(struct fill *fill, struct node *node, const char *path,
+                        const struct mr_option *option, struct mr_secret **target)
+{
+    if (node->kind != NODE_SCALAR) {
+        wrong(fill, node, path, "text");
+        return;
+    }
+    if (node->secret == NULL) {
+        node->secret = mr_secret_new(node->text, strlen(node->text));
+        if (node->secret == NULL) {
+            config_problem_add(fill->problems, &node->place, "no memory is left");
+            return;
+        }
+        if (!node->is_taken) {
+            mr_secret_wipe(node->text, strlen(node->text));
+        }
+    }
+    *target = node->secret;
+    note_referenced(fill, node, path, option);
+}
+
+static void fill_string(struct fill *fill, struct node *node, const char *path,
                         const struct mr_option *option, const char **target)
 {
     struct mr_error error = {0};
@@ -234,8 +312,7 @@ static void fill_string(struct fill *fill, const struct node *node, const char *
         wrong(fill, node, path, "text");
         return;
     }
-    *target = node->text;
-    note_secret(fill, node);
+    *target = take_text(fill, node, path);
     if (option->type == MR_OPT_REGEX) {
         if (mr_regex_compile(node->text, 0, &regex, &error) != 0) {
             config_problem_add(fill->problems, &node->place, "%s: %s", path, error.text);
@@ -265,8 +342,7 @@ static void fill_string_list(struct fill *fill, struct node *node, const char *p
             return;
         }
         config_interpolate(item, fill->disk, fill->problems);
-        items[i] = item->text;
-        note_secret(fill, item);
+        items[i] = take_text(fill, item, path);
     }
     target->items = items;
     target->count = count;
@@ -336,8 +412,10 @@ static void fill_value(struct fill *fill, struct node *node, const char *path,
     case MR_OPT_DURATION:
         fill_number(fill, node, path, option, target);
         return;
-    case MR_OPT_STRING:
     case MR_OPT_SECRET:
+        fill_secret(fill, node, path, option, target);
+        return;
+    case MR_OPT_STRING:
     case MR_OPT_REGEX:
         fill_string(fill, node, path, option, target);
         return;

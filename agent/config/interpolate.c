@@ -5,19 +5,45 @@
 #include <string.h>
 
 #include "agent/config/problem.h"
-#include "base/core/buffer.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 
 enum { REFERENCED_FILE_SIZE_MAX = 64 << 10 };
 
 struct interpolation {
-    struct node *node;
+    const struct node *node;
     struct mr_disk *disk;
     struct config_problems *problems;
-    struct mr_bytes out;
+    char *out; /* secret memory, whatever comes in */
+    size_t size;
+    size_t capacity;
+    bool is_secret;
     bool is_failed;
 };
+
+static void put(struct interpolation *run, const char *text, size_t size)
+{
+    if (run->is_failed) {
+        return;
+    }
+    if (size + 1 > run->capacity - run->size) {
+        size_t capacity = 2 * (run->size + size) + 256;
+        char *grown = mr_secret_alloc(capacity);
+        if (grown == NULL) {
+            run->is_failed = true;
+            return;
+        }
+        if (run->out != NULL) {
+            memcpy(grown, run->out, run->size);
+        }
+        mr_secret_free(run->out);
+        run->out = grown;
+        run->capacity = capacity;
+    }
+    memcpy(run->out + run->size, text, size);
+    run->size += size;
+}
 
 static void fail(struct interpolation *run, const char *what, const char *subject)
 {
@@ -45,8 +71,8 @@ static void put_file(struct interpolation *run, const char *path)
     if (memchr(text, '\0', size) != NULL) {
         fail(run, "${file:...} holds a NUL character:", path);
     } else {
-        mr_bytes_append(&run->out, text, size);
-        run->node->is_secret = true;
+        put(run, text, size);
+        run->is_secret = true;
     }
     explicit_bzero(text, size);
     mr_free(text);
@@ -111,7 +137,7 @@ static void put_variable(struct interpolation *run, char *reference)
              reference);
         return;
     }
-    mr_bytes_text(&run->out, value);
+    put(run, value, strlen(value));
 }
 
 static void put_reference(struct interpolation *run, const char *start, size_t size)
@@ -134,10 +160,10 @@ static void interpolate_text(struct interpolation *run, const char *text)
 {
     while (*text != '\0') {
         size_t plain = strcspn(text, "$");
-        mr_bytes_append(&run->out, text, plain);
+        put(run, text, plain);
         text += plain;
         if (text[0] == '$' && text[1] == '$') {
-            mr_bytes_text(&run->out, "$");
+            put(run, "$", 1);
             text += 2;
         } else if (text[0] == '$' && text[1] == '{') {
             const char *end = strchr(text, '}');
@@ -148,37 +174,70 @@ static void interpolate_text(struct interpolation *run, const char *text)
             put_reference(run, text + 2, (size_t)(end - text) - 2);
             text = end + 1;
         } else if (text[0] == '$') {
-            mr_bytes_text(&run->out, "$");
+            put(run, "$", 1);
             text++;
         }
     }
 }
 
+/* The new text in secret memory, or NULL and a problem. */
+static char *interpolate(struct interpolation *run, const char *text)
+{
+    size_t problems_before = run->problems->count;
+
+    put(run, "", 0);
+    interpolate_text(run, text);
+    if (!run->is_failed) {
+        return run->out;
+    }
+    if (run->problems->count == problems_before) {
+        config_problem_add(run->problems, &run->node->place, "no memory is left");
+    }
+    mr_secret_free(run->out);
+    return NULL;
+}
+
+char *config_interpolate_again(const struct node *node, struct mr_disk *disk,
+                               struct config_problems *problems)
+{
+    struct interpolation run = {.node = node, .disk = disk, .problems = problems};
+
+    return interpolate(&run, node->written);
+}
+
+/* Texts of the configuration stand on the heap, unless they are secrets. False without memory. */
+static bool take_text(struct node *node, char *text, bool is_secret)
+{
+    size_t size = strlen(node->text);
+    char *written = is_secret ? mr_secret_alloc(size + 1) : mr_strdup(text);
+
+    if (written == NULL) {
+        return false;
+    }
+    if (is_secret) {
+        memcpy(written, node->text, size);
+        node->written = written;
+        node->is_secret = true;
+        node_set_text(node, text, true);
+    } else {
+        node_set_text(node, written, false);
+        mr_secret_free(text);
+    }
+    return true;
+}
+
 void config_interpolate(struct node *node, struct mr_disk *disk, struct config_problems *problems)
 {
     struct interpolation run = {.node = node, .disk = disk, .problems = problems};
+    char *text;
 
     if (node->is_interpolated || node->kind != NODE_SCALAR || strchr(node->text, '$') == NULL) {
         return;
     }
     node->is_interpolated = true;
-    mr_bytes_init(&run.out);
-    size_t problems_before = problems->count;
-    interpolate_text(&run, node->text);
-    if (!run.is_failed && run.out.failed == 0) {
-        char *text =
-            mr_strndup(run.out.data == NULL ? "" : (const char *)run.out.data, run.out.size_bytes);
-        run.is_failed = text == NULL;
-        if (text != NULL) {
-            mr_free(node->text);
-            node->text = text;
-        }
-    }
-    if ((run.is_failed || run.out.failed != 0) && problems->count == problems_before) {
+    text = interpolate(&run, node->text);
+    if (text != NULL && !take_text(node, text, run.is_secret)) {
+        mr_secret_free(text);
         config_problem_add(problems, &node->place, "no memory is left");
     }
-    if (run.out.data != NULL) {
-        explicit_bzero(run.out.data, run.out.size_bytes);
-    }
-    mr_bytes_done(&run.out);
 }

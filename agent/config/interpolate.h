@@ -9,7 +9,12 @@
 struct mr_disk;
 
 /* Replaces node->text (SCALAR). Problems are added with the node's place; the text is then
- * unchanged. A value that came in through ${...} counts as quoted only if it was quoted. */
+ * unchanged. A value that came in through ${...} counts as quoted only if it was quoted. What holds
+ * the content of a file or credential is in secret memory from then on, and so is what was written
+ * (node->written), so that it can be read again. */
 void config_interpolate(struct node *node, struct mr_disk *disk, struct config_problems *problems);
+/* What node->written comes to now: a text of mr_secret_alloc, or NULL and a problem. */
+char *config_interpolate_again(const struct node *node, struct mr_disk *disk,
+                               struct config_problems *problems);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "agent/config/config.h"
 #include "agent/config/options_internal.h"
+#include "base/core/secret.h"
 
 static const char *check_name(const void *value)
 {
@@ -19,8 +20,10 @@ static const char *check_name(const void *value)
 
 static const char *check_cluster_key(const void *value)
 {
-    size_t size = strlen(*(const char *const *)value);
+    struct mr_secret_text *text = mr_secret_take(*(struct mr_secret *const *)value);
+    size_t size = mr_secret_size(text);
 
+    mr_secret_drop(text);
     return size >= 16 && size <= 1024 ? NULL
                                       : "a key has 16 to 1024 characters: openssl rand -base64 32";
 }

@@ -8,6 +8,7 @@
 #include "agent/config/problem.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 
 struct anchor {
     char *name;
@@ -47,12 +48,23 @@ static void anchors_clear(struct tree *tree)
     tree->anchor_count = 0;
 }
 
+void node_set_text(struct node *node, char *text, bool is_apart)
+{
+    if (node->is_text_apart) {
+        mr_secret_free(node->text);
+    } else if (node->text != NULL) {
+        explicit_bzero(node->text, strlen(node->text)); /* it may hold a secret */
+        mr_free(node->text);
+    }
+    node->text = text;
+    node->is_text_apart = is_apart;
+}
+
 static void node_free(struct node *node)
 {
-    if (node->text != NULL) {
-        explicit_bzero(node->text, strlen(node->text)); /* it may hold a secret */
-    }
-    mr_free(node->text);
+    node_set_text(node, NULL, false);
+    mr_secret_free(node->written);
+    mr_secret_unref(node->secret);
     for (size_t i = 0; node->keys != NULL && i < node->count; i++) {
         mr_free(node->keys[i]);
     }
@@ -187,6 +199,27 @@ static void parse_fail(struct parse *parse, struct config_place place, const cha
     parse->is_failed = true;
 }
 
+/* A scalar may be a secret; libyaml gives its buffers back as they are. */
+static void event_done(yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT) {
+        explicit_bzero(event->data.scalar.value, event->data.scalar.length);
+    }
+    yaml_event_delete(event);
+}
+
+static void parser_done(yaml_parser_t *parser)
+{
+    if (parser->raw_buffer.start != NULL) {
+        explicit_bzero(parser->raw_buffer.start,
+                       (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+    }
+    if (parser->buffer.start != NULL) {
+        explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
+    }
+    yaml_parser_delete(parser);
+}
+
 static bool next_event(struct parse *parse, yaml_event_t *ret_event)
 {
     if (parse->is_failed) {
@@ -280,7 +313,7 @@ static struct node *parse_list(struct parse *parse, const yaml_event_t *start, i
         if (!is_end && (item == NULL || !node_add(list, item))) {
             list = NULL;
         }
-        yaml_event_delete(&event);
+        event_done(&event);
     }
     return list;
 }
@@ -325,11 +358,11 @@ static struct node *parse_map(struct parse *parse, const yaml_event_t *start, in
                 struct node *value = parse_value(parse, &event, depth);
                 is_put = value != NULL && node_put(map, (const char *)key.data.scalar.value,
                                                    place_of(parse, key.start_mark), value);
-                yaml_event_delete(&event);
+                event_done(&event);
             }
             map = is_put ? map : NULL;
         }
-        yaml_event_delete(&key);
+        event_done(&key);
     }
     return map;
 }
@@ -400,7 +433,7 @@ static struct node *parse_stream(struct parse *parse)
                            "too large, or no memory is left");
             }
         }
-        yaml_event_delete(&event);
+        event_done(&event);
     }
     return parse->is_failed ? NULL : root;
 }
@@ -429,7 +462,7 @@ struct node *tree_parse_text(struct tree *tree, const char *name, const char *te
     }
     yaml_parser_set_input_string(&parse.parser, (const unsigned char *)text, size);
     root = parse_stream(&parse);
-    yaml_parser_delete(&parse.parser);
+    parser_done(&parse.parser);
     anchors_clear(tree);
     if (parse.is_failed) {
         return NULL;

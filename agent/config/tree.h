@@ -8,6 +8,7 @@
 
 struct config_problems;
 struct mr_disk;
+struct mr_secret;
 
 enum {
     CONFIG_FILE_SIZE_MAX = 4 << 20,
@@ -35,7 +36,12 @@ struct node {
     size_t count;
     size_t capacity;
     bool is_interpolated; /* ${...} was replaced already (an alias is met twice) */
-    bool is_secret;       /* by the content of a file or a credential: not to be printed */
+    /* By the content of a file or a credential, or by its option: not to be printed. */
+    bool is_secret;
+    bool is_taken;            /* somebody points at the text */
+    bool is_text_apart;       /* the text is memory of mr_secret_alloc */
+    char *written;            /* what was replaced by a secret, in such memory; else NULL */
+    struct mr_secret *secret; /* of an option for one; the text is then gone */
 };
 
 struct tree; /* owns nodes and texts */
@@ -52,6 +58,8 @@ struct node *node_get(const struct node *map, const char *key);
 const char *node_kind_name(enum node_kind kind);
 /* Puts a node made by the caller's text (a fallback) into the tree. NULL without memory. */
 struct node *tree_scalar(struct tree *tree, const char *text);
+/* Puts another text in place of the node's, which is wiped; is_apart: from mr_secret_alloc. */
+void node_set_text(struct node *node, char *text, bool is_apart);
 /* Adds `value` under `key`; both maps belong to the same tree. False without memory. */
 bool node_put(struct node *map, const char *key, struct config_place place, struct node *value);
 

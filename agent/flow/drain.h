@@ -28,7 +28,7 @@ struct drain_config {
     struct mr_workers *workers;
     struct mr_metrics *metrics;
     const char *node_name;
-    const char *cluster_key; /* NULL: none */
+    struct mr_secret *cluster_key; /* NULL: none */
     struct mr_uuid node_uuid;
     bool is_node_cloned;
 };

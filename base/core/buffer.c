@@ -59,6 +59,9 @@ void mr_buf_unref(struct mr_buf *buf)
     if (before > 1) {
         return;
     }
+    if (buf->is_secret) {
+        explicit_bzero(buf->data, buf->capacity_bytes);
+    }
     if (buf->release != NULL) {
         buf->release(buf);
     } else {

@@ -1,9 +1,11 @@
-/* Reference-counted bytes: filled once, then read-only, so that the same bytes travel from socket to
- * log to peer. Counts are atomic: a buffer may be released on another thread than it was made on. */
+/* Reference-counted bytes: filled once, then read-only, so that the same bytes travel from socket
+ * to log to peer. Counts are atomic: a buffer may be released on another thread than it was made
+ * on. */
 #ifndef BASE_CORE_BUFFER_H
 #define BASE_CORE_BUFFER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +13,7 @@ struct mr_buf {
     atomic_uint refs;
     size_t capacity_bytes;
     size_t size_bytes; /* how much of data is filled; written by the one who fills */
+    bool is_secret;    /* overwritten before the memory is given back */
     void (*release)(struct mr_buf *buf); /* NULL: mr_free */
     void *owner;                         /* for release */
     uint8_t *data;                       /* behind the struct, or the releaser's own memory */

@@ -23,14 +23,14 @@ void mr_memory_set_fault(bool (*should_fail)(void *owner), void *owner)
     fault_owner = owner;
 }
 
-static bool is_refused(void)
+bool mr_memory_is_refused(void)
 {
     return fault_should_fail != NULL && fault_should_fail(fault_owner);
 }
 
 void *mr_malloc(size_t size)
 {
-    if (is_refused()) {
+    if (mr_memory_is_refused()) {
         return NULL;
     }
     return malloc(size == 0 ? 1 : size);
@@ -38,7 +38,7 @@ void *mr_malloc(size_t size)
 
 void *mr_calloc(size_t count, size_t size)
 {
-    if (is_refused()) {
+    if (mr_memory_is_refused()) {
         return NULL;
     }
     if (count == 0 || size == 0) {
@@ -49,7 +49,7 @@ void *mr_calloc(size_t count, size_t size)
 
 void *mr_realloc(void *memory, size_t size)
 {
-    if (is_refused()) {
+    if (mr_memory_is_refused()) {
         return NULL;
     }
     return realloc(memory, size == 0 ? 1 : size);
@@ -133,4 +133,9 @@ void mr_memory_keep(size_t keep_bytes)
     /* Fixed values also switch off glibc's own adapting of them. Failure only costs speed. */
     (void)mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
     (void)mallopt(M_TRIM_THRESHOLD, (int)keep_bytes);
+}
+
+void mr_memory_wipe_freed(bool is_on)
+{
+    (void)mallopt(M_PERTURB, is_on ? 0xff : 0);
 }

@@ -22,7 +22,14 @@ int mr_grow(void *items, size_t *capacity, size_t want, size_t item_size);
  * page by page, zeroed. */
 void mr_memory_keep(size_t keep_bytes);
 
-/* Tests only, single-threaded: before each allocation `should_fail(owner)` is asked. NULL: never. */
+/* While it is on, what is given back is overwritten: for libraries that pass secrets through
+ * buffers of their own (YAML). As far as the C library can (glibc). */
+void mr_memory_wipe_freed(bool is_on);
+
+/* Whether a test wants this allocation to fail; for memory that is not the heap's. */
+bool mr_memory_is_refused(void);
+/* Tests only, single-threaded: before each allocation `should_fail(owner)` is asked. NULL: never.
+ */
 void mr_memory_set_fault(bool (*should_fail)(void *owner), void *owner);
 
 #endif

@@ -23,7 +23,7 @@ enum mr_option_type {
     MR_OPT_SIZE,        /* int64_t, bytes: 64MiB, 10GB, 512 */
     MR_OPT_DURATION,    /* int64_t, milliseconds: 5s, 250ms, 7d */
     MR_OPT_STRING,      /* const char * (NULL when absent and without fallback) */
-    MR_OPT_SECRET,      /* const char *, never printed */
+    MR_OPT_SECRET,      /* struct mr_secret *, never printed (NULL when absent) */
     MR_OPT_ENUM,        /* int: index of the word in `words` */
     MR_OPT_STRING_LIST, /* struct mr_string_list; a scalar counts as a list of one */
     MR_OPT_REGEX,       /* const char *, checked to compile when the configuration is */

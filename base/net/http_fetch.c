@@ -269,6 +269,7 @@ static void write_credentials(const struct mr_http_fetch *request, struct mr_byt
     uint8_t text[CREDENTIALS_SIZE_MAX / 3 * 4 + 5] = "";
 
     mr_bytes_init(&pair);
+    (void)mr_bytes_reserve(&pair, CREDENTIALS_SIZE_MAX); /* growing would leave copies behind */
     write_encoded(&pair, request->user);
     mr_bytes_text(&pair, ":");
     write_encoded(&pair, request->password != NULL ? request->password : "");
@@ -285,6 +286,7 @@ static int write_request(const struct fetch *fetch, struct mr_bytes *out)
     const struct mr_http_fetch *request = fetch->request;
     const char *method = request->body != NULL ? "POST" : "GET";
 
+    (void)mr_bytes_reserve(out, PIECE_SIZE); /* likewise */
     mr_bytes_printf(out,
                     "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
                     "Accept: application/json\r\nUser-Agent: millrace\r\n",

@@ -9,6 +9,7 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "base/core/random.h"
+#include "base/core/secret.h"
 #include "base/net/scram.h"
 #include "base/net/tls.h"
 #include "queue/broker/broker_internal.h"
@@ -60,9 +61,8 @@ struct auth {
     char **super_users; /* "User:admin" */
     size_t super_user_count;
     struct principal_rules *rules;
-    struct oauth *oauth; /* NULL: no tokens are taken */
-    bool has_node_credential;
-    struct mr_scram_credential node_credential;
+    struct oauth *oauth;                         /* NULL: no tokens are taken */
+    struct mr_scram_credential *node_credential; /* secret memory; NULL: no node is known */
     unsigned char certificate_names[CERTIFICATE_NAMES_MAX]; /* places in certificate_kinds */
     size_t certificate_name_count;
     char **nodes; /* patterns of principals */
@@ -90,7 +90,7 @@ void auth_free(struct auth *auth)
     }
     free_names(auth->super_users, auth->super_user_count);
     free_names(auth->nodes, auth->node_count);
-    mr_scram_wipe(&auth->node_credential, sizeof auth->node_credential);
+    mr_secret_free(auth->node_credential);
     principal_rules_free(auth->rules);
     oauth_free(auth->oauth);
     for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
@@ -122,16 +122,23 @@ static int copy_names(const char *const *names, size_t count, char ***ret_copies
 /* Some milliseconds of work, once: the salt is this process's own. */
 static int make_node_credential(struct auth *auth, const struct broker_config *config)
 {
-    const char *key = config->security.cluster_key;
+    struct mr_secret_text *key;
     uint8_t salt[MR_SCRAM_SALT_SIZE];
+    int rc;
 
-    if (key == NULL) {
+    if (config->security.cluster_key == NULL) {
         return 0;
     }
     config->random->fill(config->random, salt, sizeof salt);
-    auth->has_node_credential = true;
-    return mr_scram_derive(MR_SCRAM_SHA_512, key, strlen(key), salt, sizeof salt,
-                           MR_SCRAM_ITERATIONS_DEFAULT, &auth->node_credential);
+    auth->node_credential = mr_secret_alloc(sizeof *auth->node_credential);
+    if (auth->node_credential == NULL) {
+        return MR_ENOMEM;
+    }
+    key = mr_secret_take(config->security.cluster_key);
+    rc = mr_scram_derive(MR_SCRAM_SHA_512, mr_secret_chars(key), mr_secret_size(key), salt,
+                         sizeof salt, MR_SCRAM_ITERATIONS_DEFAULT, auth->node_credential);
+    mr_secret_drop(key);
+    return rc;
 }
 
 /* The words were checked by the configuration. */
@@ -248,7 +255,7 @@ void auth_set_node(struct connection *connection, const char *name)
 
 const struct mr_scram_credential *auth_node_credential(const struct auth *auth)
 {
-    return auth->has_node_credential ? &auth->node_credential : NULL;
+    return auth->node_credential;
 }
 
 /* "10.0.0.1:5123" without its port, "[::1]:5123" without brackets. */

@@ -48,8 +48,8 @@ struct broker_security {
         *certificate_names;        /* "subject", "dns", "uri", "email": the first that it has */
     size_t certificate_name_count; /* 0: subject */
     struct broker_oauth oauth;
-    const char *cluster_key;  /* what all nodes know; NULL: no node is known by it */
-    const char *const *nodes; /* principals that are nodes; * stands for anything */
+    struct mr_secret *cluster_key; /* what all nodes know; NULL: no node is known by it */
+    const char *const *nodes;      /* principals that are nodes; * stands for anything */
     size_t node_count;
 };
 

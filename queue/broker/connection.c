@@ -20,6 +20,7 @@
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/bytes.h"
 
@@ -159,6 +160,24 @@ static void frame_finish(struct connection *connection)
     connection_take(connection, frame, charged);
 }
 
+static int api_key_of(const uint8_t *frame, size_t size)
+{
+    return size >= 2 ? wire_get_int16(frame) : -1;
+}
+
+/* A frame by which somebody may be showing who he is: his password is in it. It is overwritten at
+ * the end, and at once where it was copied from (the scratch, the backlog: our own memory). */
+static void frame_guard(const struct connection *connection, struct mr_buf *frame,
+                        const uint8_t *data, size_t size)
+{
+    if (connection->sasl != NULL &&
+        (!sasl_is_open(connection->sasl, mr_loop_now_ms(connection->broker->loop)) ||
+         api_key_of(data, size) == WIRE_API_SASL_AUTHENTICATE)) {
+        frame->is_secret = true;
+        mr_secret_wipe((void *)(uintptr_t)data, size);
+    }
+}
+
 static int frame_begin(struct connection *connection, const uint8_t *data, size_t size)
 {
     /* Not touched before it is filled, so that a claim of 100 MiB costs address space only. */
@@ -167,15 +186,11 @@ static int frame_begin(struct connection *connection, const uint8_t *data, size_
         return MR_ENOMEM;
     }
     memcpy(connection->frame->data, data, size);
+    frame_guard(connection, connection->frame, data, size);
     connection->frame->size_bytes = size;
     connection->frame_charged = 0;
     connection->frame_counted = 0;
     return 0;
-}
-
-static int api_key_of(const uint8_t *frame, size_t size)
-{
-    return size >= 2 ? wire_get_int16(frame) : -1;
 }
 
 static void connection_keep(struct connection *connection, const uint8_t *data, size_t size)
@@ -255,6 +270,7 @@ static void connection_parse(struct connection *connection, const uint8_t *data,
             connection_close(connection, "no memory");
             return;
         }
+        frame_guard(connection, frame, data, frame->size_bytes);
         data += connection->frame_size;
         size -= connection->frame_size;
         connection->prefix_filled = 0;

@@ -36,7 +36,9 @@ struct mr_buf *frame_new(struct broker *broker, size_t size_bytes)
 
 void frame_unref(struct broker *broker, struct mr_buf *frame)
 {
-    int place = frame == NULL || frame->release != NULL ? -1 : class_of(frame->capacity_bytes);
+    int place = frame == NULL || frame->release != NULL || frame->is_secret
+                    ? -1
+                    : class_of(frame->capacity_bytes);
 
     if (place >= 0 && frame->capacity_bytes == (size_t)FRAME_CLASS_SIZE_MIN << place &&
         broker->frame_counts[place] < FRAMES_KEPT && atomic_load(&frame->refs) == 1) {

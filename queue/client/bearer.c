@@ -5,6 +5,7 @@
 #include "base/core/clock.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 #include "base/net/jwk.h"
 #include "base/net/oauth_token.h"
 #include "base/net/oauthbearer.h"
@@ -18,7 +19,8 @@ struct bearer {
     char *url;
     char *ca;
     char *id;
-    char *secret;
+    struct mr_secret *secret;
+    struct mr_secret_text *asked_with; /* what it was when the token was given */
     char *scope;
     struct mr_bytes token; /* the last one that a server gave */
     int64_t stale_at_ms;   /* monotonic: another one is wanted */
@@ -38,16 +40,14 @@ void bearer_free(struct bearer *bearer)
     if (bearer == NULL) {
         return;
     }
-    if (bearer->secret != NULL) {
-        mr_scram_wipe(bearer->secret, strlen(bearer->secret));
-    }
+    mr_secret_drop(bearer->asked_with);
+    mr_secret_unref(bearer->secret);
     wipe(&bearer->token);
     mr_bytes_done(&bearer->token);
     mr_free(bearer->token_file);
     mr_free(bearer->url);
     mr_free(bearer->ca);
     mr_free(bearer->id);
-    mr_free(bearer->secret);
     mr_free(bearer->scope);
     mr_free(bearer);
 }
@@ -67,11 +67,11 @@ int bearer_new(const struct client_oauth *config, struct bearer **ret_bearer)
         return MR_ENOMEM;
     }
     bearer->disk = config->disk;
+    bearer->secret = config->secret != NULL ? mr_secret_ref(config->secret) : NULL;
     mr_bytes_init(&bearer->token);
     if (copy(config->token_file, &bearer->token_file) != 0 ||
         copy(config->url, &bearer->url) != 0 || copy(config->ca, &bearer->ca) != 0 ||
-        copy(config->id, &bearer->id) != 0 || copy(config->secret, &bearer->secret) != 0 ||
-        copy(config->scope, &bearer->scope) != 0) {
+        copy(config->id, &bearer->id) != 0 || copy(config->scope, &bearer->scope) != 0) {
         bearer_free(bearer);
         return MR_ENOMEM;
     }
@@ -113,12 +113,13 @@ static int from_file(struct bearer *bearer, struct mr_bytes *message, struct mr_
     return rc;
 }
 
-static int ask(struct bearer *bearer, int64_t now_ms, struct mr_error *error)
+static int ask(struct bearer *bearer, struct mr_secret_text *secret, int64_t now_ms,
+               struct mr_error *error)
 {
     const struct mr_oauth_client client = {.url = bearer->url,
                                            .ca = bearer->ca,
                                            .id = bearer->id,
-                                           .secret = bearer->secret,
+                                           .secret = mr_secret_chars(secret),
                                            .scope = bearer->scope,
                                            .timeout_ms = ASK_TIMEOUT_MS};
     struct mr_bytes token;
@@ -143,10 +144,18 @@ static int ask(struct bearer *bearer, int64_t now_ms, struct mr_error *error)
 static int from_server(struct bearer *bearer, struct mr_bytes *message, struct mr_error *error)
 {
     int64_t now_ms = mr_clock_monotonic_ms(mr_clock_system());
+    struct mr_secret_text *secret = mr_secret_take(bearer->secret);
+    bool is_new = secret != bearer->asked_with;
     int rc = 0;
 
-    if (bearer->token.size_bytes == 0 || now_ms >= bearer->stale_at_ms) {
-        rc = ask(bearer, now_ms, error);
+    if (bearer->token.size_bytes == 0 || is_new || now_ms >= bearer->stale_at_ms) {
+        rc = ask(bearer, secret, now_ms, error);
+    }
+    if (rc == 0) {
+        mr_secret_drop(bearer->asked_with);
+        bearer->asked_with = secret;
+    } else {
+        mr_secret_drop(secret);
     }
     if (rc != 0 && (bearer->token.size_bytes == 0 || now_ms >= bearer->ends_at_ms)) {
         return rc; /* else the old one is good for a while */

@@ -31,6 +31,7 @@ struct client;
 struct client_request;
 struct mr_disk;
 struct mr_metrics;
+struct mr_secret;
 struct mr_tls_context;
 struct node;
 
@@ -52,8 +53,8 @@ struct client_oauth {
     const char *url;
     const char *ca; /* NULL: the system's */
     const char *id;
-    const char *secret;
-    const char *scope; /* NULL: what the server gives */
+    struct mr_secret *secret; /* referenced: its text may change */
+    const char *scope;        /* NULL: what the server gives */
 };
 
 /* Zeros mean the values that are given. */
@@ -69,7 +70,7 @@ struct client_config {
     const char *tls_server_name;               /* NULL: the host; copied */
     enum client_sasl_mechanism sasl_mechanism; /* NONE: nobody asks who we are */
     const char *sasl_user;                     /* copied */
-    const char *sasl_password;                 /* copied; wiped at the end */
+    struct mr_secret *sasl_password;           /* referenced: its text may change */
     struct client_oauth sasl_oauth;            /* for OAUTHBEARER, instead of those; copied */
     int64_t request_timeout_ms;                /* from client_send to the answer: 30 s */
     int64_t connect_timeout_ms;                /* 10 s */

@@ -15,6 +15,7 @@ enum {
     READ_KEEP = 1024 * 1024, /* a larger buffer is given back once it is empty */
     READ_TURNS_MAX = 8,      /* then others have their turn */
     PIECES_PER_HOLE = 3,
+    LOGIN_SIZE = 8 * 1024, /* a password with what is around it; most tokens */
 };
 
 /* ---- sending ---- */
@@ -67,6 +68,7 @@ static int make_pieces(struct client_request *request, struct wire_writer *write
     if (request->head == NULL) {
         return MR_ENOMEM;
     }
+    request->head->is_secret = request->key == WIRE_API_SASL_AUTHENTICATE;
     for (size_t i = 0; i < writer->hole_count; i++) {
         const struct wire_hole *hole = &writer->holes[i];
         const struct client_payload *payload = hole->payload;
@@ -98,6 +100,9 @@ int frame_send(struct node *node, struct client_request *request, int version)
     int rc;
 
     wire_writer_init(&writer);
+    if (request->key == WIRE_API_SASL_AUTHENTICATE) {
+        (void)mr_bytes_reserve(&writer.bytes, LOGIN_SIZE); /* growing would leave copies behind */
+    }
     request->version = (int16_t)version;
     request->correlation_id = node->next_correlation_id;
     rc = wire_request_write(&writer, wire_api_find(request->key), version, request->correlation_id,

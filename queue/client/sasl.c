@@ -12,6 +12,7 @@
 
 #include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 #include "base/core/workers.h"
 #include "base/net/scram.h"
 #include "queue/client/bearer.h"
@@ -25,7 +26,7 @@ enum { TOKEN_SIZE = 2048, RENEW_PERCENT = 85 };
 struct sasl_config {
     enum client_sasl_mechanism mechanism;
     char *user;
-    char *password;
+    struct mr_secret *password;
     struct bearer *bearer; /* its worker's, while that has work */
     struct mr_workers *workers;
 };
@@ -37,9 +38,9 @@ struct sasl_talk {
     struct mr_scram_client scram;
     bool is_proved; /* the proof was sent */
     bool is_working;
-    char *password;          /* the client's, which outlives its workers' work */
-    struct bearer *bearer;   /* likewise */
-    struct mr_bytes message; /* OAUTHBEARER: the first */
+    struct mr_secret_text *password; /* as it is now */
+    struct bearer *bearer;           /* the client's, which outlives its workers' work */
+    struct mr_bytes message;         /* OAUTHBEARER: the first */
     struct mr_error error;
     int rc;
     char challenge[TOKEN_SIZE];
@@ -65,8 +66,8 @@ static int copy_credentials(struct sasl_config *made, const struct client_config
     }
     mr_assert(config->sasl_user != NULL && config->sasl_password != NULL);
     made->user = mr_strdup(config->sasl_user);
-    made->password = mr_strdup(config->sasl_password);
-    return made->user == NULL || made->password == NULL ? MR_ENOMEM : 0;
+    made->password = mr_secret_ref(config->sasl_password);
+    return made->user == NULL ? MR_ENOMEM : 0;
 }
 
 int sasl_config_new(const struct client_config *config, struct sasl_config **ret_config)
@@ -97,11 +98,8 @@ void sasl_config_free(struct sasl_config *config)
         return;
     }
     mr_workers_free(config->workers); /* ends the work that conversations have left behind */
-    if (config->password != NULL) {
-        mr_scram_wipe(config->password, strlen(config->password));
-    }
+    mr_secret_unref(config->password);
     bearer_free(config->bearer);
-    mr_free(config->password);
     mr_free(config->user);
     mr_free(config);
 }
@@ -112,6 +110,7 @@ static void talk_free(struct sasl_talk *talk)
         mr_scram_wipe(talk->message.data, talk->message.size_bytes);
     }
     mr_bytes_done(&talk->message);
+    mr_secret_drop(talk->password);
     mr_scram_wipe(talk, sizeof *talk);
     mr_free(talk);
 }
@@ -166,9 +165,11 @@ static void first_token(struct sasl_talk *talk, const struct sasl_config *config
     char nonce[MR_SCRAM_NONCE_SIZE];
 
     if (config->mechanism == CLIENT_SASL_PLAIN) {
+        struct mr_secret_text *password = mr_secret_take(config->password);
         int size = snprintf(talk->token, sizeof talk->token, "%c%s%c%s", 0, config->user, 0,
-                            config->password);
+                            mr_secret_chars(password));
         talk->token_size = size < (int)sizeof talk->token ? size : MR_ETOOLARGE;
+        mr_secret_drop(password);
         return;
     }
     mr_scram_nonce(random, nonce);
@@ -183,8 +184,8 @@ static void salt(struct mr_work *work)
     struct sasl_talk *talk = work->owner;
 
     talk->token_size =
-        mr_scram_client_answer(&talk->scram, talk->password, talk->challenge, talk->challenge_size,
-                               talk->token, sizeof talk->token);
+        mr_scram_client_answer(&talk->scram, mr_secret_chars(talk->password), talk->challenge,
+                               talk->challenge_size, talk->token, sizeof talk->token);
 }
 
 static void on_salted(struct mr_work *work)
@@ -217,7 +218,8 @@ static int take_challenge(struct node *node, const struct wire_bytes *token)
     memcpy(talk->challenge, token->data, (size_t)token->size);
     talk->challenge_size = (size_t)token->size;
     talk->work = (struct mr_work){.run = salt, .done = on_salted, .owner = talk};
-    talk->password = node->client->sasl->password;
+    mr_secret_drop(talk->password);
+    talk->password = mr_secret_take(node->client->sasl->password);
     talk->is_working = mr_workers_submit(node->client->sasl->workers, &talk->work) == 0;
     return talk->is_working ? 0 : MR_ENOMEM;
 }

@@ -33,14 +33,14 @@ struct peer_oauth {
     const char *url;
     const char *ca;
     const char *id;
-    const char *secret;
+    struct mr_secret *secret;
     const char *scope;
 };
 
 struct peer_sasl {
     int mechanism; /* place in the words, which are those of enum client_sasl_mechanism but NONE */
     const char *user;
-    const char *password;
+    struct mr_secret *password;
     const char *token_file;
     struct peer_oauth oauth;
 };

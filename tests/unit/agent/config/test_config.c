@@ -9,6 +9,7 @@
 #include "base/core/buffer.h"
 #include "base/core/disk.h"
 #include "base/core/memory.h"
+#include "base/core/secret.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -329,6 +330,37 @@ TEST(config, keeps_secrets)
     mr_free(secret);
 }
 
+static void check_secret(struct mr_secret *secret, const char *want)
+{
+    struct mr_secret_text *text = mr_secret_take(secret);
+
+    CHECK_STR(mr_secret_chars(text), want);
+    mr_secret_drop(text);
+}
+
+/* A text that is a secret here and an ordinary one there, by an alias, in either order. */
+TEST(config, keeps_a_secret_that_is_used_twice)
+{
+    struct config *config = load("node: {cluster_key: &a 0123456789abcdef, data: *a, name: *a}\n");
+    char *shown = show(config);
+
+    CHECK_HAS(shown, "cluster_key: \"(hidden)\"");
+    CHECK_HAS(shown, "data: \"0123456789abcdef\"");
+    CHECK_STR(config->node.name, "0123456789abcdef");
+    check_secret(config->node.cluster_key, "0123456789abcdef");
+    mr_free(shown);
+    config_free(config);
+    config = load("node: {data: &a 0123456789abcdef, cluster_key: *a, rack: *a}\n");
+    CHECK_STR(config->node.data, "0123456789abcdef");
+    CHECK_STR(config->node.rack, "0123456789abcdef");
+    check_secret(config->node.cluster_key, "0123456789abcdef");
+    config_free(config);
+    config = load("node: {data: /x, cluster_key: &a 0123456789abcdef}\nsinks:\n"
+                  "  s: {type: peer, topics: [t], nodes: [a], sasl: {user: *a, password: *a}}\n");
+    check_secret(config->node.cluster_key, "0123456789abcdef");
+    config_free(config);
+}
+
 /* What is shown is a configuration, and the same one. */
 TEST(config, shows_what_can_be_loaded)
 {
@@ -470,8 +502,8 @@ TEST(config, has_a_schema_and_a_reference)
 TEST(config, survives_failing_allocations)
 {
     static const char text[] =
-        "node: {data: \"/${MR_TEST_A:-x}\", name: a}\n"
-        "listen: [{address: 127.0.0.1:1}]\n"
+        "node: {data: \"/${MR_TEST_A:-x}\", name: a, cluster_key: \"${file:/proc/sys/kernel/ostype}"
+        " 0123456789abcdef\"}\nlisten: [{address: 127.0.0.1:1}]\n"
         "topics: {t: {partitions: 3}}\n" SOURCE "sinks: {n: {type: null, topics: [t]}}\n";
     struct fault heap;
     bool fired = true;
