@@ -1,8 +1,12 @@
 #include "tests/lib/fake_cluster.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/codec/codec.h"
 #include "base/core/memory.h"
@@ -655,6 +659,22 @@ static void on_accepted(struct mr_listener *listener, void *owner, struct mr_str
 
 /* ---- nodes ---- */
 
+/* A free port that is ours from now on; a listener may come beside it. */
+static int port_take(uint16_t *ret_port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof name;
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    mr_assert(fd >= 0);
+    mr_assert(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    mr_assert(bind(fd, (struct sockaddr *)(void *)&name, sizeof name) == 0);
+    mr_assert(getsockname(fd, (struct sockaddr *)(void *)&name, &size) == 0);
+    *ret_port = ntohs(name.sin_port);
+    return fd;
+}
+
 void fake_node_start(struct fake_node *node)
 {
     const struct mr_listen_options options = {.inherited_fd = -1};
@@ -663,7 +683,6 @@ void fake_node_start(struct fake_node *node)
     mr_assert(node->listener == NULL);
     mr_assert(mr_net_listen(node->cluster->net, &node->address, &options, on_accepted, node,
                             &node->listener, &error) == 0);
-    node->address.port = mr_listener_port(node->listener);
 }
 
 void fake_node_cut(struct fake_node *node)
@@ -701,6 +720,7 @@ struct fake_cluster *fake_cluster_new(struct mr_loop *loop, struct mr_net *net,
         node->id = i;
         mr_list_init(&node->connections);
         mr_assert(mr_address_parse("127.0.0.1:0", 0, &node->address, NULL) == 0);
+        node->port_fd = port_take(&node->address.port);
         fake_node_start(node);
     }
     return cluster;
@@ -710,6 +730,7 @@ void fake_cluster_free(struct fake_cluster *cluster)
 {
     for (int i = 0; i < cluster->node_count; i++) {
         fake_node_stop(&cluster->nodes[i]);
+        (void)close(cluster->nodes[i].port_fd);
     }
     for (size_t i = 0; i < cluster->topic_count; i++) {
         topic_done(&cluster->topics[i]);

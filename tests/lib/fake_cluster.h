@@ -51,6 +51,7 @@ struct fake_node {
     int32_t id;
     struct mr_address address;
     struct mr_listener *listener;
+    int port_fd; /* bound to the port, so that nobody else gets it while the node is stopped */
     struct mr_link connections;
 };
 

@@ -10,7 +10,11 @@
 #include "sinks/peer/peer_internal.h"
 #include "tests/lib/net_fixture.h"
 
-enum { BACKOFF_MS = 5 };
+enum {
+    BACKOFF_MS = 5,
+    PATIENCE_MS = 10 * 60 * 1000,
+    CLOSE_MS_MAX = 2 * 60 * 1000,
+};
 
 struct held {
     struct sink_write write;
@@ -350,8 +354,9 @@ void peer_flow_open(struct peer_flow *flow, const struct mr_address *hubs, size_
     if (flow->options == NULL) {
         flow->options = mr_calloc(1, sizeof *flow->options);
         flow->options->create_topics = true;
-        flow->options->request_timeout_ms = 3000;
-        flow->options->connect_timeout_ms = 1000;
+        flow->options->request_timeout_ms =
+            flow->request_timeout_ms > 0 ? flow->request_timeout_ms : PATIENCE_MS;
+        flow->options->connect_timeout_ms = PATIENCE_MS;
     }
     flow->options->nodes = (struct mr_string_list){items, hub_count};
     flow->is_dead = false;
@@ -379,7 +384,7 @@ static void on_closed(void *owner)
 
 static void close_sink(struct peer_flow *flow)
 {
-    int64_t end_ms = net_fixture_clock_ms() + 10000;
+    int64_t end_ms = net_fixture_clock_ms() + CLOSE_MS_MAX;
 
     sink_type_peer.close(flow->sink, on_closed, flow);
     while (flow->sink != NULL) {

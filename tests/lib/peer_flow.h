@@ -55,7 +55,8 @@ struct peer_flow {
     uint8_t committed_state[SINK_STATE_SIZE_MAX];
     size_t committed_state_size;
     struct mr_link commits;
-    bool is_dead; /* killed: nothing is committed any more, answers count no more */
+    int64_t request_timeout_ms; /* before it is opened; 0: minutes, so that none runs out */
+    bool is_dead;               /* killed: nothing is committed any more, answers count no more */
     bool is_paused;
     /* seen */
     int retries;

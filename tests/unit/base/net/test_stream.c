@@ -118,9 +118,8 @@ TEST(stream, keeps_the_order_of_memory_and_file_ranges)
     check_order(false, &other);
 }
 
-/* A range that is not in memory is read by a worker; the loop only waits for the mail. Where the
- * file system keeps pages although asked not to, nothing is cold and only the bytes are checked. */
-TEST(stream, sends_cold_ranges)
+/* False: it should have been cold, and was not. */
+static bool send_cold(void)
 {
     struct net_fixture *f = net_fixture_new();
     uint8_t *data = NULL;
@@ -130,6 +129,7 @@ TEST(stream, sends_cold_ranges)
     uint8_t byte;
     struct iovec part = {&byte, 1};
     bool is_cold;
+    bool is_as_meant;
 
     net_fixture_connect(f, false);
     CHECK_EQ(fsync(fd), 0);
@@ -138,10 +138,24 @@ TEST(stream, sends_cold_ranges)
     CHECK_EQ(mr_stream_send(f->client.stream, &piece.piece), 0);
     CHECK(NET_UNTIL(f, f->server.got_bytes == size));
     CHECK(memcmp(f->server.got.data, data, (size_t)size) == 0);
-    CHECK(!is_cold || f->net->metrics == NULL || f->net->metrics->values[NET_COLD_READS] > 0);
+    is_as_meant = !is_cold || f->net->metrics->values[NET_COLD_READS] > 0;
     (void)close(fd);
     mr_free(data);
     net_fixture_free(f);
+    return is_as_meant;
+}
+
+/* A range that is not in memory is read by a worker; the loop only waits for the mail. Where the
+ * file system keeps pages although asked not to, nothing is cold and only the bytes are checked;
+ * and the kernel may read ahead of us when we are slow, but not each time. */
+TEST(stream, sends_cold_ranges)
+{
+    int tries = 1;
+
+    while (!send_cold() && tries < 50) {
+        tries++;
+    }
+    CHECK_LT(tries, 50);
 }
 
 /* Closing while a worker reads for the stream: the piece is cancelled at once, its file may go. */
