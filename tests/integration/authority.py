@@ -4,7 +4,7 @@ not make: certificates of another time."""
 import pathlib
 import subprocess
 
-from node import run
+from node import PATIENCE_S, run
 
 
 class Authority:
@@ -46,7 +46,7 @@ class Authority:
                         ["ca", "-batch", "-config", "ca.cnf", "-extensions", "e", "-create_serial",
                          "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate", begins, "-enddate",
                          ends, "-notext", "-in", "csr", "-out", f"{name}.pem"]):
-            subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60,
+            subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=PATIENCE_S,
                            cwd=self.directory)
 
     def tls(self, name, **more):

@@ -6,9 +6,8 @@ import signal
 import subprocess
 
 import raw
+from node import PATIENCE_S, free_port
 
-START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 20
 
 
 def program():
@@ -25,7 +24,7 @@ class Broker:
     def __init__(self, directory, **options):
         self.directory = pathlib.Path(directory)
         self.options = options
-        self.port = 0
+        self.port = free_port()
         self.process = None
         self.start()
 
@@ -37,7 +36,7 @@ class Broker:
             stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().split()
         assert line and line[0] == b"listening", self.output()
-        self.port = int(line[1])
+        assert int(line[1]) == self.port
 
     @property
     def address(self):
@@ -48,7 +47,7 @@ class Broker:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(STOP_TIMEOUT_S) == 0, self.output()
+        assert self.process.wait(PATIENCE_S) == 0, self.output()
 
     def kill(self):
         self.process.kill()

@@ -1,22 +1,24 @@
-"""What the tests with foreign clients share: each client with time-outs, so that a failure costs seconds."""
+"""What the tests with foreign clients share: each client with time-outs, so that a failure ends, after minutes."""
 
 import subprocess
 import time
 
 import confluent_kafka
 
-TIMEOUT_S = 20
+from node import PATIENCE_S
+
+TIMEOUT_S = PATIENCE_S
 
 
 def kcat(hub, *arguments, text=None):
-    return subprocess.run(["kcat", "-b", hub.bootstrap, "-m", "5", "-X", "message.timeout.ms=5000",
-                           *arguments], input=text, text=True, capture_output=True, timeout=60,
+    return subprocess.run(["kcat", "-b", hub.bootstrap, "-m", "60", "-X", "message.timeout.ms=120000",
+                           *arguments], input=text, text=True, capture_output=True, timeout=PATIENCE_S,
                           check=False)
 
 
 def new_producer(hub, **options):
     return confluent_kafka.Producer({
-        "bootstrap.servers": hub.bootstrap, "message.timeout.ms": 10000, "linger.ms": 5,
+        "bootstrap.servers": hub.bootstrap, "message.timeout.ms": 120000, "linger.ms": 5,
         **{key.replace("_", "."): value for key, value in options.items()}})
 
 

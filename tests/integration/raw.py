@@ -5,6 +5,8 @@ import socket
 import struct
 import time
 
+from node import PATIENCE_S
+
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, DELETE_RECORDS = 0, 1, 2, 3, 18, 21
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 BATCH_HEAD = ">qiibIhiqqqhii"
@@ -82,7 +84,7 @@ class Peer:
     """One connection: to a port of this host, to (host, port), or to a Unix socket by its path; perhaps from
     another of the host's own addresses."""
 
-    def __init__(self, where, timeout_s=20, source=None, client_id="raw"):
+    def __init__(self, where, timeout_s=PATIENCE_S, source=None, client_id="raw"):
         self.client_id = client_id
         self.socket = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
         self.socket.settimeout(timeout_s)
@@ -93,7 +95,7 @@ class Peer:
 
     def connect(self, address):
         """A node's own socket is there a moment after its ports are."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return self.socket.connect(address)

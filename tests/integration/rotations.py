@@ -12,6 +12,8 @@ import random
 import shutil
 import subprocess
 
+from node import PATIENCE_S
+
 LOGROTATE_MODES = {
     "create": "create",
     "nocreate": "nocreate",
@@ -90,7 +92,7 @@ class Log:
         config.write_text(f"{self.path} {{\nrotate 1000\nmissingok\n{LOGROTATE_MODES[mode]}\n}}\n", encoding="ascii")
         config.chmod(0o644)
         done = subprocess.run(["/usr/sbin/logrotate", "-f", "-s", directory / "logrotate.state", config],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stderr
         self.rotated += 1
         if "copytruncate" not in mode:
@@ -276,7 +278,7 @@ class World:
         if self.is_up():
             self.tell("stop")
             self.delivered()  # it is ready, and has the signal's handler
-            self.edge.stop(60)
+            self.edge.stop()
 
     def do_start(self, _log):
         if not self.is_up():

@@ -82,8 +82,7 @@ def python_options(node, certificates, mechanism, is_tls, user="admin", password
     options = {"security_protocol": "SASL_SSL" if is_tls else "SASL_PLAINTEXT",
                "sasl_mechanism": mechanism, "sasl_plain_username": user,
                "sasl_plain_password": password,
-               "bootstrap_servers": f"localhost:{node.ports[1 if is_tls else 0]}",
-               "api_version_auto_timeout_ms": 10000}
+               "bootstrap_servers": f"localhost:{node.ports[1 if is_tls else 0]}"}
     if is_tls:
         options["ssl_cafile"] = str(certificates / "ca.pem")
     return options

@@ -7,7 +7,7 @@ import struct
 import subprocess
 
 import raw_kafka
-from node import run, wait_until
+from node import PATIENCE_S, run, wait_until
 from raw import record_batch
 from raw_kafka import Connection
 from security import PASSWORD, allow, certificates, metric, raw, secure  # noqa: F401
@@ -129,7 +129,7 @@ def test_tokens_are_in_it(node, free_port):
                     "import sys, urllib.request\n"
                     "try: urllib.request.urlopen(sys.argv[1])\n"
                     "except urllib.error.HTTPError as e: assert e.code == 401",
-                    f"http://{made.config['admin']['address']}/files"], check=True, timeout=60)
+                    f"http://{made.config['admin']['address']}/files"], check=True, timeout=PATIENCE_S)
     (refused,) = wait_for(made, action="AdminRequest")
     assert refused["outcome"] == "denied" and refused["reason"] == "no token"
     assert metric(made, "millrace_audit_records_total") == 2

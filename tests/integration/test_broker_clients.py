@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource as PyResource
 from kafka.admin import ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 
 from broker import Broker
+from node import PATIENCE_S
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -26,7 +27,7 @@ def broker(tmp_path):
 
 def kcat(broker, *arguments, text=None):
     return subprocess.run(["kcat", "-b", broker.address, *arguments], input=text, text=True,
-                          capture_output=True, timeout=60, check=False)
+                          capture_output=True, timeout=PATIENCE_S, check=False)
 
 
 def confluent_read(broker, topic, count, partition=0):
@@ -35,7 +36,7 @@ def confluent_read(broker, topic, count, partition=0):
                                          "enable.auto.commit": False, "enable.partition.eof": True})
     consumer.assign([confluent_kafka.TopicPartition(topic, partition, 0)])
     values = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         message = consumer.poll(1)
         if message is not None and message.error() is not None:
@@ -64,7 +65,7 @@ def test_librdkafka_writes_idempotently_in_each_codec(broker, codec):
     expected = [f"{codec} {i} ".encode() * 8 for i in range(5000)]
     for value in expected:
         producer.produce("ck", value, on_delivery=lambda error, _: errors.append(error))
-    assert producer.flush(60) == 0
+    assert producer.flush(PATIENCE_S) == 0
     assert [error for error in errors if error] == []
     assert confluent_read(broker, "ck", len(expected)) == expected
 
@@ -77,7 +78,7 @@ def test_kafka_python_produces_and_consumes(broker, codec):
         producer.send("py", value)
     producer.flush()
     producer.close()
-    consumer = KafkaConsumer(bootstrap_servers=broker.address, consumer_timeout_ms=20000)
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, consumer_timeout_ms=PATIENCE_S * 1000)
     partition = TopicPartition("py", 0)
     consumer.assign([partition])
     consumer.seek_to_beginning()
@@ -102,7 +103,7 @@ def test_kafka_python_administers_topics(broker):
 
 
 def result(futures):
-    return list(futures.values())[0].result(30)
+    return list(futures.values())[0].result(PATIENCE_S)
 
 
 def failure(futures):
@@ -133,9 +134,9 @@ def test_librdkafka_administers_topics(broker):
     result(admin.create_partitions([ConfluentPartitions("c1", 4)]))
     assert failure(admin.create_partitions([ConfluentPartitions("c1", 1)])).code() == \
         error.INVALID_PARTITIONS
-    assert len(admin.list_topics(timeout=30).topics["c1"].partitions) == 4
+    assert len(admin.list_topics(timeout=PATIENCE_S).topics["c1"].partitions) == 4
     result(admin.delete_topics(["c1"]))
-    assert "c1" not in admin.list_topics(timeout=30).topics
+    assert "c1" not in admin.list_topics(timeout=PATIENCE_S).topics
 
 
 def test_a_local_topic_refuses_foreign_records(broker):
@@ -147,7 +148,7 @@ def test_transactions_are_refused_at_once(broker):
     producer = confluent_kafka.Producer({"bootstrap.servers": broker.address,
                                          "transactional.id": "t"})
     with pytest.raises(confluent_kafka.KafkaException) as caught:
-        producer.init_transactions(30)
+        producer.init_transactions(PATIENCE_S)
     assert caught.value.args[0].fatal()
 
 
@@ -159,13 +160,13 @@ def test_offsets_by_time_and_committed_offsets_survive_a_kill(broker):
                                              "group.id": "g", "enable.auto.commit": False})
         partition = confluent_kafka.TopicPartition("web", 0, expected)
         consumer.commit(offsets=[partition], asynchronous=False)
-        assert consumer.get_watermark_offsets(partition, timeout=30) == (0, 3)
+        assert consumer.get_watermark_offsets(partition, timeout=PATIENCE_S) == (0, 3)
         since = confluent_kafka.TopicPartition("web", 0, int(time.time() * 1000) - 3600000)
-        assert consumer.offsets_for_times([since], timeout=30)[0].offset == 0
+        assert consumer.offsets_for_times([since], timeout=PATIENCE_S)[0].offset == 0
         consumer.close()
         broker.kill()
         broker.start()
         consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.address, "group.id": "g"})
-        assert consumer.committed([partition], timeout=30)[0].offset == expected
+        assert consumer.committed([partition], timeout=PATIENCE_S)[0].offset == expected
         consumer.close()
     assert confluent_read(broker, "web", 3) == [b"a", b"b", b"c"]

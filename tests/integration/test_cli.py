@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from kafka.partitioner.default import murmur2
 
-from node import binary, run, wait_until
+from node import PATIENCE_S, binary, run, wait_until
 
 LINES = [f"line {number}" for number in range(1000)]
 
@@ -78,7 +78,7 @@ def test_consume_ends_in_good_order_on_ctrl_c(edge):
                           stdout=subprocess.PIPE, text=True) as reader:
         assert [reader.stdout.readline() for _ in LINES] == [line + "\n" for line in LINES]
         reader.send_signal(signal.SIGINT)
-        assert reader.wait(10) == 130
+        assert reader.wait(PATIENCE_S) == 130
 
 
 def test_produce_writes_lines_and_keys(edge):
@@ -172,7 +172,7 @@ def completed(*words, script=None):
     script = run("completion", "bash").stdout if script is None else script
     done = subprocess.run(
         ["bash", "-c", script + f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
-         "_millrace; echo ${COMPREPLY[@]}"], capture_output=True, text=True, timeout=30, check=True)
+         "_millrace; echo ${COMPREPLY[@]}"], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert done.stderr == ""
     return done.stdout.split()
 

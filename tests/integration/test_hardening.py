@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from node import Node, binary, run, wait_until
+from node import PATIENCE_S, Node, binary, run, wait_until
 
 IS_SANITIZED = b"__asan_" in pathlib.Path(binary()).read_bytes() or \
     b"__tsan_" in pathlib.Path(binary()).read_bytes()
@@ -34,7 +34,7 @@ exec "$@"
 
 def readelf(*arguments):
     return subprocess.run(["readelf", "-W", *arguments, binary()], capture_output=True, text=True,
-                          timeout=60, check=True).stdout
+                          timeout=PATIENCE_S, check=True).stdout
 
 
 def test_the_binary_is_guarded():

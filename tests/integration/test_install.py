@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from node import binary
+from node import PATIENCE_S, binary
 
 BUILD = pathlib.Path(binary()).parent
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -11,7 +11,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 def install(prefix):
     subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(prefix)], check=True,
-                   capture_output=True, timeout=60)
+                   capture_output=True, timeout=PATIENCE_S)
     return [path.relative_to(prefix) for path in prefix.rglob("*") if path.is_file()]
 
 
@@ -29,5 +29,5 @@ def test_installs_everything_below_its_prefix(tmp_path):
     if (SOURCE / "conf" / "millrace.yaml").exists():
         assert "etc/millrace/millrace.yaml" in files
     version = subprocess.run([str(tmp_path / "bin" / "millrace"), "version"], capture_output=True,
-                             text=True, timeout=30, check=True)
+                             text=True, timeout=PATIENCE_S, check=True)
     assert "0.1.0" in version.stdout

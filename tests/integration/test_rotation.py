@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from node import free_port, wait_until
+from node import PATIENCE_S, free_port, wait_until
 from rotations import LOGROTATE_MODES, Judge, Log, World
 from test_durability_edge import check_ledger, read_topic, total
 
@@ -40,13 +40,13 @@ def write(path, *lines):
 
 
 def wait_for(edge, count):
-    wait_until(lambda: total(edge) >= count, 90, f"{count} records", poll_s=0.05)
+    wait_until(lambda: total(edge) >= count, what=f"{count} records", poll_s=0.05)
 
 
 def check_exactly(edge, lines):
     """These, in any order, and no more."""
     wait_for(edge, len(lines))
-    edge.stop(30)  # in good order: what is under way comes, too
+    edge.stop()  # in good order: what is under way comes, too
     edge.start()
     assert sorted(read_topic(edge)) == sorted(lines)
     check_ledger(edge)
@@ -56,7 +56,7 @@ def check_exactly(edge, lines):
 def test_chance_loses_and_repeats_nothing(tail, tmp_path, place):
     """Rotated files inside and outside of the globs."""
     edge = tail("**/*.log*" if place == "inside" else "**/*.log")
-    world = World(tmp_path, edge, SEED, lambda condition, what: wait_until(condition, 90, what, poll_s=0.05),
+    world = World(tmp_path, edge, SEED, lambda condition, what: wait_until(condition, what=what, poll_s=0.05),
                   outside=place == "outside")
     world.delivered = lambda: total(edge)
     edge.start()
@@ -65,7 +65,7 @@ def test_chance_loses_and_repeats_nothing(tail, tmp_path, place):
     for log in world.logs:
         log.close()
     world.settle()
-    edge.stop(30)
+    edge.stop()
     edge.start()
     faults = world.judge.faults(read_topic(edge))
     assert not faults, f"seed {SEED}: {len(faults)} faults: {faults[:5]}; {world.story}"
@@ -89,7 +89,7 @@ def test_logrotate(tail, tmp_path, mode):
             edge.kill()
         elif turn == 2:
             wait_for(edge, 1)
-            edge.stop(30)
+            edge.stop()
         log.write(50)
         for path in (tmp_path / "logs").glob("a.log-*"):
             os.rename(path, path.with_name(f"a.log.kept{turn}-{path.name[6:]}"))  # dateext refuses two in a second
@@ -97,11 +97,11 @@ def test_logrotate(tail, tmp_path, mode):
         log.write(50)
         if edge.is_running():
             wait_for(edge, judge.expected())
-            edge.stop(30)
+            edge.stop()
     edge.start()
     log.close()
     wait_for(edge, judge.expected())
-    edge.stop(30)
+    edge.stop()
     edge.start()
     faults = judge.faults(read_topic(edge))
     assert not faults, f"{len(faults)} faults: {faults[:5]}"
@@ -201,7 +201,7 @@ def test_compressed_while_down(tail, tmp_path):
             log.write(100)
             log.rename()
             if (turn + part) % 2 == 0:
-                subprocess.run(["gzip", tmp_path / "logs" / f"a.log.r{log.rotated}"], check=True, timeout=30)
+                subprocess.run(["gzip", tmp_path / "logs" / f"a.log.r{log.rotated}"], check=True, timeout=PATIENCE_S)
         edge.start()
     log.close()
     wait_for(edge, judge.expected())

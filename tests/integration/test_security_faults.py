@@ -8,7 +8,7 @@ import time
 import pytest
 
 import raw_kafka
-from node import wait_until
+from node import PATIENCE_S, wait_until
 from raw_kafka import Connection, Scram
 from security import (PASSWORD, certificates, metric, python_options, raw, rdkafka_options,  # noqa: F401
                       secure, sources)
@@ -100,15 +100,15 @@ def test_every_failure_is_counted_by_its_reason(bystander):
 
 def test_guessing_one_users_password_from_many_addresses_is_slowed(secure):
     node = secure()
-    for _, source in zip(range(4), sources()):
+    for _, source in zip(range(5), sources()):
         begin = time.monotonic()
         with raw(node, source=source) as connection:
             assert connection.scram("SCRAM-SHA-256", "admin", "wrong")[0] == AUTHENTICATION_FAILED
-    assert time.monotonic() - begin >= 0.8  # the fourth for this user, the first from its address
+    assert time.monotonic() - begin >= 1.6  # the fifth for this user, the first from its address
     with raw(node, source="127.0.9.9") as connection:  # the right one is not
         begin = time.monotonic()
         assert connection.scram("SCRAM-SHA-256", "admin", PASSWORD)[0] == 0
-        assert time.monotonic() - begin < 0.8
+        assert time.monotonic() - begin < 3.2  # what the sixth would take
 
 
 def test_the_log_does_not_grow_with_the_attempts(secure):
@@ -144,7 +144,7 @@ def test_names_and_passwords_that_are_not_ascii(secure, certificates, user):
                                                             password))
         errors = []
         producer.produce(topic, b"x", on_delivery=lambda error, _: errors.append(error))
-        producer.flush(20)
+        producer.flush(PATIENCE_S)
         # It is known, and not allowed to.
         assert errors and errors[0].code() == confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED
     with raw(node) as connection:
@@ -176,7 +176,7 @@ def test_a_session_is_renewed_behind_requests_that_wait(secure):
         control.call(raw_kafka.METADATA, 1, struct.pack(">i", 1) + raw_kafka.string("t"))
     with raw(node) as connection:
         assert connection.scram("SCRAM-SHA-512", "admin", PASSWORD)[0] == 0
-        wait_until(lambda: b"t" in connection.call(raw_kafka.METADATA, 1, EVERYTHING), 20, "the topic")
+        wait_until(lambda: b"t" in connection.call(raw_kafka.METADATA, 1, EVERYTHING), what="the topic")
         fetch = struct.pack(">iiiibi", -1, 700, 1, 1000, 0, 1) + raw_kafka.string("t") + \
             struct.pack(">iiqi", 1, 0, 0, 1000)
         client = Scram("SCRAM-SHA-512", "admin", PASSWORD)

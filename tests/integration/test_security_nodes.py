@@ -7,7 +7,7 @@ import yaml
 
 import node as node_module
 import raw_kafka
-from node import wait_until
+from node import PATIENCE_S, wait_until
 from raw_kafka import Connection, Scram
 from security import certificates, metric, openssl, raw, server_tls  # noqa: F401
 
@@ -63,7 +63,7 @@ def test_an_edge_that_knows_the_key_forwards(hub, edge, certificates, is_tls):
     made = hub()
     tls = {"tls": {"ca": str(certificates / "ca.pem")}} if is_tls else {}
     agent = edge(made, int(is_tls), sasl={"mechanism": "CLUSTER-KEY"}, **tls)
-    wait_until(lambda: end_offset(made, "web") == 2, 60, "two records at the hub")
+    wait_until(lambda: end_offset(made, "web") == 2, what="two records at the hub")
     assert KEY not in agent.stderr() + made.stderr()
     assert KEY not in node_module.run("config", "show", "-c", made.config_path).stdout
     agent.stop()
@@ -146,7 +146,7 @@ def test_an_edge_is_known_by_its_certificate(hub, edge, certificates):
     agent = edge(made, 1, key=None, tls={"ca": str(certificates / "ca.pem"),
                                          "cert": str(certificates / "client.pem"),
                                          "key": str(certificates / "client.key")})
-    wait_until(lambda: end_offset(made, "web") == 2, 60, "two records at the hub")
+    wait_until(lambda: end_offset(made, "web") == 2, what="two records at the hub")
     agent.stop()
 
 
@@ -155,7 +155,7 @@ def test_a_certificate_that_is_not_a_nodes_has_no_rights(hub, edge, certificates
     agent = edge(made, 1, key=None, tls={"ca": str(certificates / "ca.pem"),
                                          "cert": str(certificates / "client.pem"),
                                          "key": str(certificates / "client.key")})
-    wait_until(lambda: metric(made, "millrace_broker_denied_total") > 0, 60, "a denial")
+    wait_until(lambda: metric(made, "millrace_broker_denied_total") > 0, what="a denial")
     assert end_offset(made, "web") == -1
     agent.stop()
 
@@ -185,7 +185,7 @@ def test_what_a_certificate_is_known_by(node, free_port, certificates, tmp_path,
         "ssl.key.location": str(tmp_path / "c.key")})
     errors = []
     producer.produce("t", b"x", on_delivery=lambda error, _: errors.append(error))
-    assert producer.flush(20) == 0 and errors == [None], made.stderr()
+    assert producer.flush(PATIENCE_S) == 0 and errors == [None], made.stderr()
 
 
 def test_a_certificate_without_such_a_name_is_refused(hub, certificates, edge, node, free_port):

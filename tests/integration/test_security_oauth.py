@@ -10,7 +10,7 @@ import issuer
 import node as node_module
 import raw_kafka
 from issuer import Key, Server, key_set, token
-from node import wait_until
+from node import PATIENCE_S, wait_until
 from raw_kafka import Connection
 from security import allow, certificates, metric, raw, server_tls, sources  # noqa: F401
 
@@ -95,8 +95,7 @@ def python_options(node, certificates, text, is_tls):
 
     options = {"security_protocol": "SASL_SSL" if is_tls else "SASL_PLAINTEXT",
                "sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": Provider(),
-               "bootstrap_servers": f"localhost:{node.ports[1 if is_tls else 0]}",
-               "api_version_auto_timeout_ms": 10000}
+               "bootstrap_servers": f"localhost:{node.ports[1 if is_tls else 0]}"}
     return {**options, "ssl_cafile": str(certificates / "ca.pem")} if is_tls else options
 
 
@@ -115,10 +114,10 @@ def test_librdkafka_brings_a_token(asking, certificates, keys, is_tls):
     producer = confluent_kafka.Producer(options)
     errors = []
     producer.produce("t", b"one", on_delivery=lambda error, _: errors.append(error))
-    assert producer.flush(20) == 0 and errors == [None]
+    assert producer.flush(PATIENCE_S) == 0 and errors == [None]
     consumer = confluent_kafka.Consumer({**options, "group.id": "g"})
     consumer.assign([confluent_kafka.TopicPartition("t", 0, 0)])
-    records = wait_until(lambda: [r for r in [consumer.poll(0.5)] if r and not r.error()], 20, "a record")
+    records = wait_until(lambda: [r for r in [consumer.poll(0.5)] if r and not r.error()], what="a record")
     assert records[0].value() == b"one"
     consumer.close()
 
@@ -128,7 +127,7 @@ def test_kafka_python_brings_a_token(asking, certificates, keys, is_tls):
     """Which says SaslHandshake 0, and sends the token bare."""
     node = asking(key_set(keys["ES256"]))
     producer = kafka.KafkaProducer(**python_options(node, certificates, token(keys["ES256"]), is_tls))
-    assert producer.send("t", b"one").get(20).offset == 0
+    assert producer.send("t", b"one").get(PATIENCE_S).offset == 0
     producer.close()
 
 
@@ -138,7 +137,7 @@ def test_a_bad_token_is_told_to_librdkafka(asking, certificates, keys):
     producer = confluent_kafka.Producer({
         **rdkafka_options(node, certificates, lambda: token(keys["ES256"]), True),
         "error_cb": lambda error: told.append(str(error))})
-    wait_until(lambda: (producer.poll(0.1), told)[1], 20, "an error")
+    wait_until(lambda: (producer.poll(0.1), told)[1], what="an error")
     assert any("invalid_token" in words for words in told), told
     assert "eyJ" not in node.stderr()  # no token in the log
 
@@ -213,9 +212,9 @@ def test_a_session_ends_with_its_token_unless_it_is_renewed(asking, keys):
     node = asking(key_set(keys["ES256"]), session="1h", clock_skew="0s")
     everything = struct.pack(">i", -1)
     with raw(node) as connection:
-        error, lifetime = log_in(connection, token(keys["ES256"], lifetime_s=3))
-        assert error == 0 and 0 < lifetime <= 3000
-        assert log_in(connection, token(keys["ES256"], lifetime_s=4))[0] == 0  # by a newer one
+        error, lifetime = log_in(connection, token(keys["ES256"], lifetime_s=10))
+        assert error == 0 and 0 < lifetime <= 10000
+        assert log_in(connection, token(keys["ES256"], lifetime_s=11))[0] == 0  # by a newer one
         assert connection.call(raw_kafka.METADATA, 1, everything)
 
         def has_ended():
@@ -225,13 +224,13 @@ def test_a_session_ends_with_its_token_unless_it_is_renewed(asking, keys):
                 return True
             return False
 
-        wait_until(has_ended, 30, "the end of the session", poll_s=0.2)
+        wait_until(has_ended, what="the end of the session", poll_s=0.2)
     with raw(node) as connection:  # by somebody else's
         assert log_in(connection, token(keys["ES256"]))[0] == 0
         assert log_in(connection, token(keys["ES256"], "bob"))[0] == AUTHENTICATION_FAILED
-    short = asking(key_set(keys["ES256"]), session="5s", name="short")
+    short = asking(key_set(keys["ES256"]), session="60s", name="short")
     with raw(short) as connection:  # and not later than the listener says
-        assert log_in(connection, token(keys["ES256"], lifetime_s=600)) == (0, 5000)
+        assert log_in(connection, token(keys["ES256"], lifetime_s=600)) == (0, 60000)
 
 
 # ---- keys ----
@@ -249,11 +248,11 @@ def test_keys_that_change_fail_nobody(asking, keys, servers):
     time.sleep(5)  # the least that lies between two readings
     with raw(node) as connection:
         assert log_in(connection, token(keys["RS256"]))[0] == 0
-    asked = server.key_requests
+    asked, began = server.key_requests, time.monotonic()
     for _ in range(3):
         with raw(node) as connection:
             assert log_in(connection, token(keys["ES512"]))[0] == AUTHENTICATION_FAILED
-    assert server.key_requests <= asked + 1
+    assert server.key_requests <= asked + 1 + (time.monotonic() - began) / 5
     assert metric(node, "millrace_oauth_keys") == 2
 
 
@@ -266,12 +265,12 @@ def test_a_server_of_identities_that_fails(asking, keys, servers):
         assert log_in(connection, token(keys["ES256"]))[0] == AUTHENTICATION_FAILED
     assert failures(node, "busy") == 1
     server.keys, server.status = key_set(keys["ES256"]), None
-    wait_until(lambda: metric(node, "millrace_oauth_keys") == 1, 30, "keys")
+    wait_until(lambda: metric(node, "millrace_oauth_keys") == 1, what="keys")
     with raw(node) as connection:
         assert log_in(connection, token(keys["ES256"]))[0] == 0
     before = metric(node, "millrace_oauth_key_refresh_failures_total")
     server.keys = "<html>"
-    wait_until(lambda: metric(node, "millrace_oauth_key_refresh_failures_total") > before, 30, "a failure")
+    wait_until(lambda: metric(node, "millrace_oauth_key_refresh_failures_total") > before, what="a failure")
     with raw(node) as connection:
         assert log_in(connection, token(keys["ES256"]))[0] == 0
     node.stop()
@@ -282,7 +281,7 @@ def test_keys_over_https(asking, keys, servers, certificates, tmp_path):
     server = servers(certificates)
     server.keys = key_set(keys["ES256"])
     node = asking(server.url + "/keys", ca=str(certificates / "ca.pem"))
-    wait_until(lambda: metric(node, "millrace_oauth_keys") == 1, 30, "keys")
+    wait_until(lambda: metric(node, "millrace_oauth_keys") == 1, what="keys")
     with raw(node) as connection:
         assert log_in(connection, token(keys["ES256"]))[0] == 0
     other = asking(server.url + "/keys", name="other", ca=str(certificates / "client.pem"))
@@ -324,7 +323,7 @@ def test_an_edge_brings_a_token_from_a_file(asking, edge, keys, tmp_path):
     hub.wait_for_output("authentication failed")
     assert end_offset(hub, "web") == -1
     (tmp_path / "token").write_text(token(keys["ES256"], "edge") + "\n")
-    wait_until(lambda: end_offset(hub, "web") == 2, 60, what="two records at the hub")
+    wait_until(lambda: end_offset(hub, "web") == 2, what="two records at the hub")
     assert "eyJ" not in agent.stderr() + hub.stderr()
     agent.stop()
 
@@ -336,8 +335,8 @@ def test_an_edge_asks_for_its_tokens(asking, edge, keys, servers):
     hub = asking(key_set(keys["ES256"]), super_users=["edge"], session="400ms")
     agent = edge(hub, {"oauth": {"url": server.url + "/token", "id": "edge", "secret": "s&cret",
                                  "scope": "kafka write"}})
-    wait_until(lambda: end_offset(hub, "web") == 2, 60, what="two records at the hub")
-    wait_until(lambda: metric(hub, "millrace_broker_authentications_total") >= 4, 60, "renewals")
+    wait_until(lambda: end_offset(hub, "web") == 2, what="two records at the hub")
+    wait_until(lambda: metric(hub, "millrace_broker_authentications_total") >= 4, what="renewals")
     assert server.token_requests == 1
     assert server.forms == [{"grant_type": ["client_credentials"], "scope": ["kafka write"]}]
     assert "s&cret" not in agent.stderr() + hub.stderr()
@@ -348,8 +347,8 @@ def test_an_edge_whose_secret_is_wrong_says_so(asking, edge, keys, servers):
     server = servers()
     hub = asking(key_set(keys["ES256"]))
     agent = edge(hub, {"oauth": {"url": server.url + "/token", "id": "edge", "secret": "guess"}})
-    wait_until(lambda: "invalid_client" in node_module.run("sinks", "-c", agent.config_path).stdout, 60,
-               "the reason", poll_s=0.2)
+    wait_until(lambda: "invalid_client" in node_module.run("sinks", "-c", agent.config_path).stdout,
+               what="the reason", poll_s=0.2)
     assert "guess" not in agent.stderr()
     assert agent.is_running()
     agent.stop()

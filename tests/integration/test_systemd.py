@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from node import Node, binary, free_port, wait_until
+from node import PATIENCE_S, Node, binary, free_port, wait_until
 
 BUILD = pathlib.Path(binary()).parent
 EXPOSURE_MAX = 1.5  # systemd/README.md says what is left
@@ -22,7 +22,7 @@ def prefix(tmp_path_factory):
     that is looked at names this one."""
     prefix = tmp_path_factory.mktemp("prefix")
     subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(prefix)], check=True,
-                   capture_output=True, timeout=60)
+                   capture_output=True, timeout=PATIENCE_S)
     unit = prefix / "lib/systemd/system/millrace.service"
     text = unit.read_text(encoding="utf-8")
     assert re.search(r"^ExecStart=/\S*/millrace run -c /etc/millrace/millrace.yaml$", text, re.M)
@@ -32,7 +32,7 @@ def prefix(tmp_path_factory):
 
 def analyze(*arguments):
     return subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=60, check=False)
+                          timeout=PATIENCE_S, check=False)
 
 
 def test_systemd_understands_the_unit(prefix):
@@ -57,9 +57,9 @@ def test_user_and_directory_are_made(prefix, tmp_path):
         (tmp_path / "usr/lib" / place).mkdir(parents=True)
         shutil.copy(prefix / "lib" / place / "millrace.conf", tmp_path / "usr/lib" / place)
     (tmp_path / "etc").mkdir()
-    subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], check=True, timeout=60)
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], check=True, timeout=PATIENCE_S)
     assert re.search(r"^millrace:", (tmp_path / "etc/passwd").read_text(encoding="utf-8"), re.M)
-    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create"], check=True, timeout=60)
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create"], check=True, timeout=PATIENCE_S)
     assert (tmp_path / "run/millrace").is_dir()
 
 
@@ -68,7 +68,7 @@ def test_speaks_the_notify_protocol(tmp_path):
     address = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(address))
-        notify.settimeout(30)
+        notify.settimeout(PATIENCE_S)
         node = Node(tmp_path, {"node": {"run": str(tmp_path / "run")}})
         try:
             node.start(wait=False, environment={"NOTIFY_SOCKET": str(address),
@@ -118,7 +118,7 @@ def test_takes_the_sockets_of_a_socket_unit(node, free_port, tmp_path):
     for client, address in ((early, None), (socket.socket(socket.AF_UNIX), path)):
         if address:
             client.connect(address)
-        client.settimeout(30)
+        client.settimeout(PATIENCE_S)
         client.sendall(bytes.fromhex("0000000a 0012 0000 00000001 0000"))  # ApiVersions v0
         assert client.recv(8)[4:] == bytes.fromhex("00000001")
         client.close()
@@ -141,6 +141,6 @@ def test_can_be_stopped_from_its_first_moment_on(tmp_path):
             node.start(wait=False)
             with socket.socket() as probe:
                 wait_until(lambda: probe.connect_ex(("127.0.0.1", node.ports[0])) == 0, what="the port")
-            node.stop(timeout_s=30)
+            node.stop()
     finally:
         assert node.finish() is None

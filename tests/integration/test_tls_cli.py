@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from node import run
+from node import PATIENCE_S, run
 
 
 def tls(*arguments, status=0):
@@ -20,7 +20,7 @@ def tls(*arguments, status=0):
 
 def openssl(*arguments):
     return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True,
-                          check=False, timeout=30)
+                          check=False, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_node_serves_with_it(authority, node, free_port):
     context.verify_flags |= getattr(ssl, "VERIFY_X509_STRICT", 0)
     context.load_cert_chain(authority / "alice.pem", authority / "alice.key")
     for name in ("localhost", "127.0.0.1"):
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, \
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain, \
                 context.wrap_socket(plain, server_hostname=name) as stream:
             assert stream.version() == "TLSv1.3"
             stream.sendall(struct.pack(">ihhih", 10, 18, 0, 1, -1))

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from authority import Authority
-from node import Node, free_port, run, wait_until
+from node import PATIENCE_S, Node, free_port, run, wait_until
 from security import metric
 
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -41,16 +41,20 @@ def authority(tmp_path_factory):
     return made
 
 
-@pytest.fixture(scope="module")
-def hub(authority, tmp_path_factory):
+def start_hub(authority, directory, **broker):
     """Listens with TLS, with TLS and certificates of clients, and plainly; in this order."""
     strict = authority.tls("hub", clients="required", crl=authority.path("crl.pem"))
-    made = Node(tmp_path_factory.mktemp("hub"), {
+    made = Node(directory, {
         "listen": [{"address": f"127.0.0.1:{free_port()}", "tls": authority.tls("hub")},
                    {"address": f"127.0.0.1:{free_port()}", "tls": strict},
                    {"address": f"127.0.0.1:{free_port()}"}],
-        "broker": {"idle": "2s"}, "authorization": {"enforce": "never"}})
-    made.start()
+        "broker": broker, "authorization": {"enforce": "never"}})
+    return made.start()
+
+
+@pytest.fixture(scope="module")
+def hub(authority, tmp_path_factory):
+    made = start_hub(authority, tmp_path_factory.mktemp("hub"))
     for port, name in ((made.ports[0], None), (made.ports[1], "good")):
         with connect(authority, port, name) as stream:  # behind those who asked whether it is ready
             assert is_answered(stream)
@@ -82,7 +86,7 @@ def context_of(authority, name=None):
 
 
 def connect(authority, port, name=None):
-    plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     return context_of(authority, name).wrap_socket(plain, server_hostname="localhost")
 
 
@@ -116,7 +120,7 @@ def refusal(hub, authority, reason):
 
 def s_client(port, *arguments, text=""):
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *arguments],
-                          input=text, capture_output=True, text=True, timeout=60, check=False)
+                          input=text, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.stdout + done.stderr
 
 
@@ -182,11 +186,11 @@ def test_sessions_are_resumed(hub, authority, tmp_path):
         context = context_of(authority)
         limit = ssl.TLSVersion.TLSv1_2 if version == "-tls1_2" else ssl.TLSVersion.TLSv1_3
         context.minimum_version = context.maximum_version = limit
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=30),
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S),
                                  server_hostname="localhost") as first:
             assert is_answered(first) and not first.session_reused
             session = first.session
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=30),
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S),
                                  server_hostname="localhost", session=session) as second:
             assert is_answered(second) and second.session_reused
         assert metric(hub, "millrace_net_tls_resumed_total") == before + 1
@@ -202,7 +206,7 @@ def test_sessions_are_resumed(hub, authority, tmp_path):
 ])
 def test_what_is_no_tls_is_told_apart(hub, authority, words, reason):
     with refusal(hub, authority, reason):
-        with socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=30) as stream:
+        with socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S) as stream:
             stream.sendall(words)
             if reason == "gone":
                 stream.shutdown(socket.SHUT_WR)
@@ -214,7 +218,7 @@ def test_what_is_no_tls_is_told_apart(hub, authority, words, reason):
 def test_tls_to_a_plain_port_ends_at_once(hub, authority):
     with pytest.raises((ssl.SSLError, ConnectionError)):
         connect(authority, hub.ports[2])
-    with socket.create_connection(("127.0.0.1", hub.ports[2]), timeout=30) as plain:
+    with socket.create_connection(("127.0.0.1", hub.ports[2]), timeout=PATIENCE_S) as plain:
         assert is_answered(plain)
 
 
@@ -264,7 +268,7 @@ def attack(port, count, words=b"", source="127.0.0.2"):
     made = []
     for _ in range(count):
         stream = socket.socket()
-        stream.settimeout(30)
+        stream.settimeout(PATIENCE_S)
         stream.bind((source, 0))
         stream.connect(("127.0.0.1", port))
         if words:
@@ -303,7 +307,7 @@ def test_half_open_handshakes_are_bounded_and_lock_nobody_out(hub, authority, wo
 
         def same_address():
             with contextlib.suppress(OSError):
-                plain = socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=30,
+                plain = socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S,
                                                  source_address=("127.0.0.2", 0))
                 with context_of(authority).wrap_socket(plain, server_hostname="localhost") as new:
                     return is_answered(new)
@@ -316,18 +320,19 @@ def test_half_open_handshakes_are_bounded_and_lock_nobody_out(hub, authority, wo
             stream.close()
 
 
-def test_slow_talkers_are_ended(hub, authority):
+def test_slow_talkers_are_ended(authority, tmp_path):
     """A byte at a time: in a handshake, in the head of a request, in the admin socket's HTTP. Honest
     clients are answered all the while, and the slow ones are ended by time, however long they go on."""
-    hello = socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=30)
-    request = socket.create_connection(("127.0.0.1", hub.ports[2]), timeout=30)
+    hub = start_hub(authority, tmp_path, idle="2s")
+    hello = socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S)
+    request = socket.create_connection(("127.0.0.1", hub.ports[2]), timeout=PATIENCE_S)
     secret = connect(authority, hub.ports[0])
     slow = {hello: b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + bytes(200),
             request: struct.pack(">ihhih", 4000, 18, 0, 1, -1) + bytes(4000),
             secret: struct.pack(">ihhih", 4000, 18, 0, 1, -1) + bytes(4000)}
     started = time.monotonic()
     sent = 0
-    while slow and time.monotonic() - started < 60:
+    while slow and time.monotonic() - started < PATIENCE_S:
         for stream, words in list(slow.items()):
             try:
                 stream.setblocking(True)
@@ -345,3 +350,5 @@ def test_slow_talkers_are_ended(hub, authority):
             assert is_answered(new)
         time.sleep(0.1)
     assert not slow
+    hub.stop()
+    assert hub.finish() is None

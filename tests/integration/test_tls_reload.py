@@ -13,7 +13,7 @@ import time
 import pytest
 
 from authority import Authority
-from node import run, wait_until
+from node import PATIENCE_S, run, wait_until
 from security import metric
 
 FAST = {"reload": "100ms"}
@@ -29,7 +29,7 @@ def authority(tmp_path):
 def serial(authority, port):
     """Which certificate is shown, after its chain and name were verified."""
     context = ssl.create_default_context(cafile=authority.path("ca.pem"))
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, \
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain, \
             context.wrap_socket(plain, server_hostname="localhost") as stream:
         return stream.getpeercert()["serialNumber"]
 
@@ -52,6 +52,13 @@ def test_a_new_pair_is_taken_without_a_signal(node, free_port, authority):
     assert metric(made, "millrace_tls_reload_failing") == 0
 
 
+def replace(path, text):
+    """At once: half a file would be another failure."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 def test_what_cannot_be_used_raises_an_alarm_until_it_is_mended(node, free_port, authority, tmp_path):
     port = free_port()
     made = node({"node": {"tls": FAST}, "listen": [
@@ -60,7 +67,7 @@ def test_what_cannot_be_used_raises_an_alarm_until_it_is_mended(node, free_port,
     key = (tmp_path / "tls" / "hub.key")
     good = key.read_text()
     authority.issue("other")
-    key.write_text((tmp_path / "tls" / "other.key").read_text())  # a key of another certificate
+    replace(key, (tmp_path / "tls" / "other.key").read_text())  # a key of another certificate
     wait_until(lambda: metric(made, "millrace_tls_reload_failing") == 1, what="the alarm")
     assert metric(made, "millrace_tls_reload_failures_total") >= 1
     made.wait_for_output("does not belong to the certificate")
@@ -68,7 +75,7 @@ def test_what_cannot_be_used_raises_an_alarm_until_it_is_mended(node, free_port,
     assert health.returncode == 1 and "does not belong" in health.stdout
     assert serial(authority, port) == before
     assert made.stderr().count("the old ones stay") == 1  # said once, however often it is tried
-    key.write_text(good)
+    replace(key, good)
     wait_until(lambda: metric(made, "millrace_tls_reload_failing") == 0, what="the end of the alarm")
     assert run("health", "--data", made.data).returncode == 0
     assert serial(authority, port) == before
@@ -96,7 +103,7 @@ def test_the_admin_address_speaks_https_and_reloads(node, free_port, authority):
     status, page = https(authority, port, "/metrics", *own)
     assert status == 0 and "millrace_net_accepted_total" in page
     assert https(authority, port, "/metrics") != (0, page) and https(authority, port, "/")[0] != 0
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:  # HTTP to the HTTPS port
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain:  # HTTP to the HTTPS port
         plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             assert b"HTTP/1.1 200" not in plain.recv(100)
@@ -143,7 +150,7 @@ def test_a_sink_shows_its_new_certificate(node, free_port, authority, tmp_path):
     wait_until(lambda: lines() == ["one"], what="the first line")
     authority.revoke("edge")
     wait_until(lambda: metric(hub, "millrace_tls_reloads_total") >= 1, what="the list at the hub")
-    with socket.create_connection(("127.0.0.1", port), timeout=30):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S):
         pass
     edge.kill()  # its connection with it: the next one needs a handshake
     edge.start()
@@ -178,13 +185,19 @@ def test_no_connection_is_refused_while_certificates_are_swapped(node, free_port
     for thread in threads:
         thread.start()
     reloads = 0
+
+    def seen():
+        return len(set.union(*serials))
+
     for number in range(20):
+        before = seen()
         authority.issue("hub", "localhost", "127.0.0.1")
         if number % 2 == 0:
             made.signal(signal.SIGHUP)
         reloads = wait_until(lambda last=reloads: max(
             metric(made, "millrace_tls_reloads_total"), last) > last and
             metric(made, "millrace_tls_reloads_total"), what="the reload")
+        wait_until(lambda last=before: seen() > last, what="a client that is shown another certificate")
     stop.set()
     for thread in threads:
         thread.join()

@@ -17,7 +17,7 @@ import urllib.request
 
 import pytest
 
-from node import Node, free_port, wait_until
+from node import PATIENCE_S, Node, free_port, wait_until
 
 SEEDS = int(os.environ.get("MILLRACE_SEEDS", "2"))
 FIRST = int(os.environ.get("MILLRACE_SEED", "1"))
@@ -101,7 +101,7 @@ def read(bootstrap, topic, count):
         result = subprocess.run(
             ["kcat", "-b", bootstrap, "-C", "-t", topic, "-p", str(partition), "-o", "beginning", "-e", "-q",
              "-f", "%o %s\n", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=10"],
-            capture_output=True, text=True, timeout=60, check=False)
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         rows = [line.split(" ", 1) for line in result.stdout.splitlines()]
         offsets = [int(offset) for offset, _ in rows]
         assert offsets == sorted(set(offsets)), "out of order or twice there"
@@ -121,7 +121,7 @@ def check(served, expected, words):
 
 
 def metric(node, name):
-    text = urllib.request.urlopen(f"http://127.0.0.1:{node.admin}/metrics", timeout=10).read().decode()
+    text = urllib.request.urlopen(f"http://127.0.0.1:{node.admin}/metrics", timeout=PATIENCE_S).read().decode()
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                if line.startswith((name + " ", name + "{")))
 
@@ -188,7 +188,7 @@ class Hub(Victim):
             for partition in range(PARTITIONS):
                 produce(node, partition, numbered(partition * COUNT // PARTITIONS, COUNT // PARTITIONS))
             subprocess.run(["kcat", "-b", node.bootstrap, "-G", "readers", "-e", "-q", "-c", "100", "app"],
-                           capture_output=True, timeout=20, check=False)
+                           capture_output=True, timeout=PATIENCE_S, check=False)
         super().__init__(directory, {"topics": {"app": {"partitions": PARTITIONS,
                                                         "segment": {"size": "256KiB"}}}},
                          "app", PARTITIONS, fill)
@@ -206,7 +206,8 @@ class Edge(Victim):
         self.lines = COUNT
 
         def fill(node):
-            wait_until(lambda: metric(node, "millrace_log_append_records_total") >= COUNT, 30, "the log", 0.05)
+            wait_until(lambda: metric(node, "millrace_log_append_records_total") >= COUNT,
+                       what="the log", poll_s=0.05)
         super().__init__(directory, {"sources": {"app": {"type": "file", "paths": [str(self.log)],
                                                          "topic": "app"}},
                                      "topics": {"app": {"segment": {"size": "256KiB"}}}},
@@ -217,16 +218,17 @@ class Edge(Victim):
         with open(self.log, "a", encoding="ascii") as log:
             log.write(numbered(self.lines, 10))
         self.lines += 10
-        wait_until(lambda: metric(node, "millrace_log_append_records_total") >= before + 10, 30, "new lines", 0.02)
+        wait_until(lambda: metric(node, "millrace_log_append_records_total") >= before + 10,
+                   what="new lines", poll_s=0.02)
         wait_until(lambda: self.lines - 1 in {int(value[:8]) for value in read(node.bootstrap, "app", 1)[0].values()},
-                   30, "the last line", 0.1)
+                   what="the last line", poll_s=0.1)
         return set(range(self.lines - 10, self.lines))
 
 
 def produce(node, partition, text):
     result = subprocess.run(["kcat", "-b", node.bootstrap, "-P", "-t", "app", "-p", str(partition), "-X",
-                             "batch.num.messages=100", "-X", "linger.ms=5", "-X", "message.timeout.ms=20000"],
-                            input=text, capture_output=True, text=True, timeout=60, check=False)
+                             "batch.num.messages=100", "-X", "linger.ms=5", "-X", "message.timeout.ms=120000"],
+                            input=text, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 0, result.stderr
 
 
