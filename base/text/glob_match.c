@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/core/error.h"
+#include "base/core/utf8.h"
 #include "base/text/glob_internal.h"
-#include "base/text/utf8.h"
 
 size_t glob_set_end(const char *text, size_t size, size_t at)
 {

@@ -9,7 +9,7 @@
 
 #include "base/core/buffer.h"
 #include "base/core/error.h"
-#include "base/text/utf8.h"
+#include "base/core/utf8.h"
 
 #define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 

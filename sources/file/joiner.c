@@ -14,8 +14,8 @@
 #include "base/core/buffer.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/utf8.h"
 #include "base/text/regex.h"
-#include "base/text/utf8.h"
 
 struct lane {
     struct mr_bytes text;

@@ -6,7 +6,7 @@
 
 #include "sources/source.h"
 
-#include "base/text/utf8.h"
+#include "base/core/utf8.h"
 
 /* Takes one part of a line that is too long, or its last one. 0: more bytes are needed to tell. */
 static size_t take_part(struct lines *lines, const uint8_t *at, size_t left, const uint8_t *newline,

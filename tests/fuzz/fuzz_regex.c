@@ -6,8 +6,8 @@
 
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/utf8.h"
 #include "base/text/regex.h"
-#include "base/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,10 +7,10 @@
 #include "base/core/buffer.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/utf8.h"
 #include "base/text/json.h"
 #include "base/text/template.h"
 #include "base/text/time.h"
-#include "base/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -72,3 +72,46 @@ TEST(utf8, nothing_else_is_taken)
      * four */
     CHECK_EQ(taken, 30 * 64 + 14 * 64 + 32 + 32 + 48 + 3 * 64 + 16);
 }
+
+/* Every boundary of every cut, against the definition: no character is split, and no more than
+ * three bytes are given up for that. */
+TEST(utf8, cuts_between_characters)
+{
+    static const char text[] = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z\xc3\xa4";
+    static const size_t want[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11, 13};
+
+    for (size_t limit = 0; limit <= sizeof text - 1; limit++) {
+        CHECK_EQ(mr_utf8_cut(text, sizeof text - 1, limit), want[limit]);
+    }
+    CHECK_EQ(mr_utf8_cut(text, sizeof text - 1, 1000), sizeof text - 1);
+    /* What is no UTF-8 is cut where the limit says. */
+    CHECK_EQ(mr_utf8_cut("\x80\x80\x80\x80\x80\x80", 6, 5), 5);
+    CHECK_EQ(mr_utf8_cut("ab\xc3zz", 5, 3), 3);
+    CHECK_EQ(mr_utf8_cut("\xff\xff\xff\xff", 4, 3), 3);
+}
+
+TEST(utf8, tells_valid_from_invalid)
+{
+    static const struct {
+        const char *text;
+        bool is_valid;
+    } cases[] = {
+        {"", true},
+        {"plain text of some length, over a word", true},
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", true},
+        {"\xf4\x8f\xbf\xbf", true},
+        {"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
+        {"\xed\x9f\xbf", true},
+        {"\xed\xa0\x80", false}, /* a surrogate */
+        {"\xc0\x80", false},     /* overlong */
+        {"\xe0\x9f\xbf", false},
+        {"\xf0\x8f\xbf\xbf", false},
+        {"abcdefgh\x80", false},
+        {"abc\xe2\x82", false},
+        {"\xf8\x88\x80\x80\x80", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK_EQ(mr_utf8_is_valid(cases[i].text, strlen(cases[i].text)), cases[i].is_valid);
+    }
+}
