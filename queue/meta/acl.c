@@ -4,6 +4,7 @@
 
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/order.h"
 
 /* ---- the sorted set ---- */
 
@@ -30,12 +31,7 @@ void acl_set_done(struct acl_set *set)
 
 static int compare_text(const char *text, struct wire_string other)
 {
-    size_t size = strlen(text);
-    size_t other_size = other.size < 0 ? 0 : (size_t)other.size;
-    size_t common = size < other_size ? size : other_size;
-    int order = common > 0 ? memcmp(text, other.data, common) : 0;
-
-    return order != 0 ? order : (size > other_size) - (size < other_size);
+    return wire_string_compare(wire_text(text), other);
 }
 
 /* Where bindings of one resource stand. */
@@ -51,8 +47,10 @@ static int compare_resource(const struct acl *acl, int8_t resource, int8_t patte
     return compare_text(acl->name, name);
 }
 
-static int compare(const struct acl *acl, const struct acl_binding *binding)
+static int compare(const void *item, const void *wanted)
 {
+    const struct acl *acl = item;
+    const struct acl_binding *binding = wanted;
     int order = compare_resource(acl, binding->resource, binding->pattern, binding->name);
 
     if (order == 0) {
@@ -70,24 +68,7 @@ static int compare(const struct acl *acl, const struct acl_binding *binding)
 static size_t place_of(const struct acl_set *set, const struct acl_binding *binding,
                        bool *ret_found)
 {
-    size_t low = 0;
-    size_t high = set->count;
-
-    *ret_found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare(&set->items[middle], binding);
-        if (order == 0) {
-            *ret_found = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return mr_order_place(set->items, set->count, sizeof *set->items, compare, binding, ret_found);
 }
 
 static uint32_t *prefix_count(struct acl_set *set, const struct acl *acl)
@@ -278,40 +259,34 @@ static bool covers(const struct acl *acl, enum acl_operation operation)
     return operation == ACL_DESCRIBE_CONFIGS && acl->operation == ACL_ALTER_CONFIGS;
 }
 
+static int by_resource(const void *item, const void *wanted)
+{
+    const struct acl_binding *binding = wanted;
+
+    return compare_resource(item, binding->resource, binding->pattern, binding->name);
+}
+
 static size_t first_of(const struct acl_set *set, int8_t resource, int8_t pattern,
                        struct wire_string name)
 {
-    size_t low = 0;
-    size_t high = set->count;
+    struct acl_binding wanted = {.resource = resource, .pattern = pattern, .name = name};
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_resource(&set->items[middle], resource, pattern, name) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return mr_order_place(set->items, set->count, sizeof *set->items, by_resource, &wanted, NULL);
+}
+
+static int by_principal(const void *item, const void *wanted)
+{
+    const struct acl *acl = item;
+    const struct acl_binding *binding = wanted;
+    int order = by_resource(item, wanted);
+
+    return order != 0 ? order : compare_text(acl->principal, binding->principal);
 }
 
 /* The first of this pattern whose principal is not before this one. */
 static size_t first_for(const struct acl_set *set, const struct acl_binding *wanted)
 {
-    size_t low = 0;
-    size_t high = set->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct acl *acl = &set->items[middle];
-        int order = compare_resource(acl, wanted->resource, wanted->pattern, wanted->name);
-        if (order < 0 || (order == 0 && compare_text(acl->principal, wanted->principal) < 0)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return mr_order_place(set->items, set->count, sizeof *set->items, by_principal, wanted, NULL);
 }
 
 static void ask_for(const struct acl_set *set, const struct question *question,

@@ -4,6 +4,7 @@
 
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/order.h"
 
 static void topic_free(struct image_topic *topic)
 {
@@ -59,39 +60,20 @@ void image_done(struct image *image)
     memset(image, 0, sizeof *image);
 }
 
-static int name_compare(const struct image_topic *topic, const char *name, size_t size)
+static int order_of(const void *item, const void *wanted)
 {
-    size_t topic_size = strlen(topic->name);
-    size_t common = topic_size < size ? topic_size : size;
-    int order = memcmp(topic->name, name, common);
+    struct image_topic *const *topic = item;
 
-    if (order != 0) {
-        return order;
-    }
-    return (topic_size > size) - (topic_size < size);
+    return wire_string_compare(wire_text((*topic)->name), *(const struct wire_string *)wanted);
 }
 
 /* The place of the name, or where it would be. */
 static size_t place_of(const struct image *image, const char *name, size_t size, bool *ret_found)
 {
-    size_t low = 0;
-    size_t high = image->topic_count;
+    struct wire_string wanted = {name, (int32_t)size};
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = name_compare(image->topics[middle], name, size);
-        if (order == 0) {
-            *ret_found = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    *ret_found = false;
-    return low;
+    return mr_order_place(image->topics, image->topic_count, sizeof(struct image_topic *), order_of,
+                          &wanted, ret_found);
 }
 
 struct image_topic *image_find(const struct image *image, const char *name, size_t name_size)

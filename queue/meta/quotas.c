@@ -5,6 +5,7 @@
 
 #include "base/core/error.h"
 #include "base/core/memory.h"
+#include "base/core/order.h"
 
 /* An entity as bytes: for each type that it has, in their order: type, kind, and if it is named the
  * size of the name in two bytes and the name. */
@@ -80,36 +81,22 @@ static struct quota_entity entity_in(const char *key, size_t key_size)
     return entity;
 }
 
-static int key_compare(const struct quota *quota, const char *key, size_t key_size)
+static int order_of(const void *item, const void *wanted)
 {
-    size_t common = quota->key_size < key_size ? quota->key_size : key_size;
-    int order = memcmp(quota->key, key, common);
+    const struct quota *const *quota = item;
 
-    return order != 0 ? order : (quota->key_size > key_size) - (quota->key_size < key_size);
+    return wire_string_compare((struct wire_string){(*quota)->key, (int32_t)(*quota)->key_size},
+                               *(const struct wire_string *)wanted);
 }
 
 /* The place of the key, or where it would be. */
 static size_t place_of(const struct quota_set *set, const char *key, size_t key_size,
                        bool *ret_found)
 {
-    size_t low = 0;
-    size_t high = set->count;
+    struct wire_string wanted = {key, (int32_t)key_size};
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = key_compare(set->items[middle], key, key_size);
-        if (order == 0) {
-            *ret_found = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    *ret_found = false;
-    return low;
+    return mr_order_place(set->items, set->count, sizeof(struct quota *), order_of, &wanted,
+                          ret_found);
 }
 
 const struct quota *quota_set_find(const struct quota_set *set, const struct quota_entity *entity)

@@ -31,6 +31,16 @@ bool wire_string_equal(struct wire_string left, struct wire_string right)
     return left.size <= 0 || memcmp(left.data, right.data, (size_t)left.size) == 0;
 }
 
+int wire_string_compare(struct wire_string left, struct wire_string right)
+{
+    int32_t left_size = left.size > 0 ? left.size : 0;
+    int32_t right_size = right.size > 0 ? right.size : 0;
+    int32_t common = left_size < right_size ? left_size : right_size;
+    int order = common > 0 ? memcmp(left.data, right.data, (size_t)common) : 0;
+
+    return order != 0 ? order : (left_size > right_size) - (left_size < right_size);
+}
+
 bool wire_string_is(struct wire_string string, const char *text)
 {
     return wire_string_equal(string, wire_text(text));

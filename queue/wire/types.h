@@ -61,6 +61,8 @@ struct wire_uuid_array {
 struct wire_string wire_text(const char *text);
 bool wire_string_equal(struct wire_string left, struct wire_string right);
 bool wire_string_is(struct wire_string string, const char *text);
+/* In the order of their bytes: < 0, 0, > 0. Null counts as empty. */
+int wire_string_compare(struct wire_string left, struct wire_string right);
 
 /* ---- arena ---- */
 
