@@ -1,4 +1,5 @@
-/* Whether a change is allowed, and what records it is. For meta.c. */
+/* Whether a change is allowed, what records it is (change.c), and what it does (apply.c). For
+ * meta.c. */
 #ifndef QUEUE_META_CHANGE_H
 #define QUEUE_META_CHANGE_H
 
@@ -7,8 +8,11 @@
 
 struct batch_builder;
 struct image;
+struct image_topic;
 struct meta_change;
+struct mr_link;
 struct mr_random;
+struct topic_settings;
 
 /* Checks a change against the image; 0, or a Kafka code, and change->reason says why. Draws the id
  * of a topic that is to be created. */
@@ -22,5 +26,12 @@ bool change_is_empty(const struct meta_change *change);
  * batch_builder_add. */
 int change_records(const struct image *image, const struct meta_change *change,
                    struct batch_builder *builder, int64_t now_ms);
+
+/* Puts a checked change into the image and tells the listeners (of struct meta_listener). 0, or
+ * what went wrong on the way: MR_ENOMEM. */
+int change_apply(struct image *image, struct mr_link *listeners, const struct meta_change *change);
+/* meta_declare_local. */
+int topic_declare_local(struct mr_link *listeners, struct image_topic *topic,
+                        const struct topic_settings *settings);
 
 #endif

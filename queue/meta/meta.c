@@ -11,6 +11,7 @@
 #include "queue/log/log.h"
 #include "queue/meta/change.h"
 #include "queue/meta/local_topics.h"
+#include "queue/meta/properties.h"
 #include "queue/meta/records.h"
 #include "queue/meta/replay.h"
 #include "queue/wire/batch_builder.h"
@@ -106,53 +107,6 @@ static int meta_open_log(struct meta *meta, struct mr_error *error)
     return rc;
 }
 
-static bool parse_properties(struct meta *meta, const char *text)
-{
-    const char *at = strstr(text, "cluster.id=");
-    struct mr_uuid id;
-    char word[MR_UUID_TEXT_SIZE] = "";
-
-    if (at == NULL || sscanf(at, "cluster.id=%22s", word) != 1 || mr_uuid_parse(word, &id) != 0) {
-        return false;
-    }
-    memcpy(meta->cluster_id, word, sizeof word);
-    return true;
-}
-
-/* meta.properties, as Kafka's: who this directory belongs to. */
-static int meta_open_properties(struct meta *meta, int32_t node_id, struct mr_error *error)
-{
-    char *path = mr_asprintf("%s/meta.properties", meta->data_directory);
-    struct mr_uuid id;
-    char text[128];
-    char *data = NULL;
-    size_t size;
-    int rc;
-
-    if (path == NULL) {
-        return mr_fail(error, MR_ENOMEM, "metadata");
-    }
-    rc = mr_disk_read_file(meta->env.disk, path, 64 * 1024, &data, &size, error);
-    if (rc == 0 && parse_properties(meta, data)) {
-        goto done;
-    }
-    if (rc != 0 && rc != MR_ENOENT) {
-        goto done;
-    }
-    if (rc == 0) {
-        mr_warn("meta.properties is damaged: the cluster gets a new id");
-    }
-    id = mr_uuid_random(meta->env.random);
-    mr_uuid_format(&id, meta->cluster_id);
-    (void)snprintf(text, sizeof text, "version=1\ncluster.id=%s\nnode.id=%d\n", meta->cluster_id,
-                   (int)node_id);
-    rc = mr_disk_write_file(meta->env.disk, path, text, strlen(text), error);
-done:
-    mr_free(data);
-    mr_free(path);
-    return rc;
-}
-
 static void meta_free(struct meta *meta)
 {
     batch_builder_done(&meta->builder);
@@ -189,7 +143,8 @@ int meta_open(const struct meta_config *config, struct meta **ret_meta, struct m
         rc = mr_fail(error, MR_ENOMEM, "metadata");
         goto free_meta;
     }
-    rc = meta_open_properties(meta, config->node_id, error);
+    rc = properties_open(meta->env.disk, meta->env.random, meta->data_directory, config->node_id,
+                         meta->cluster_id, error);
     if (rc == 0) {
         rc = meta_open_log(meta, error);
     }
@@ -238,155 +193,17 @@ void meta_unlisten(struct meta_listener *listener)
 
 /* ---- applying ---- */
 
-enum meta_event { EVENT_ADDED, EVENT_CHANGED, EVENT_REMOVED };
-
-static void meta_tell(struct meta *meta, enum meta_event event, struct image_topic *topic)
-{
-    mr_list_each(&meta->listeners, link, next)
-    {
-        struct meta_listener *listener = mr_container(link, struct meta_listener, link);
-        if (event == EVENT_ADDED && listener->on_topic_added != NULL) {
-            listener->on_topic_added(listener, topic);
-        } else if (event == EVENT_CHANGED && listener->on_topic_changed != NULL) {
-            listener->on_topic_changed(listener, topic);
-        } else if (event == EVENT_REMOVED && listener->on_topic_removed != NULL) {
-            listener->on_topic_removed(listener, topic);
-        }
-    }
-}
-
-static int apply_settings(struct image_topic *topic, const struct meta_change *change)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < change->setting_count; i++) {
-        const struct meta_setting *setting = &change->settings[i];
-        int config = topic_config_find(setting->name.data, (size_t)setting->name.size);
-        mr_assert(config >= 0);
-        rc = topic_settings_set(&topic->settings, config,
-                                setting->value.size < 0 ? NULL : setting->value.data,
-                                setting->value.size < 0 ? 0 : (size_t)setting->value.size);
-    }
-    return rc;
-}
-
-static int apply_create(struct meta *meta, const struct meta_change *change)
-{
-    struct image_topic *topic;
-    int rc =
-        image_add(&meta->image, change->name.data, (size_t)change->name.size, &change->id,
-                  change->partition_count, change->replication_factor, change->is_local, &topic);
-
-    if (rc == 0) {
-        rc = apply_settings(topic, change);
-        meta_tell(meta, EVENT_ADDED, topic);
-        mr_info("topic created", KV_STR("topic", topic->name),
-                KV_I64("partitions", topic->partition_count), KV_BOOL("local", topic->is_local));
-    }
-    return rc;
-}
-
-static int apply_delete(struct meta *meta, struct image_topic *topic)
-{
-    int rc = topic->is_local ? 0 : image_note_removed(&meta->image, &topic->id);
-
-    mr_info("topic deleted", KV_STR("topic", topic->name));
-    meta_tell(meta, EVENT_REMOVED, topic);
-    image_remove(&meta->image, topic);
-    return rc;
-}
-
-/* 0, also where another change of the same batch has been faster. */
-static int apply_acl(struct meta *meta, const struct meta_change *change)
-{
-    int rc = 0;
-
-    if (change->kind == META_ADD_ACL) {
-        rc = acl_add(&meta->image.acls, change->acl);
-    } else {
-        (void)acl_remove(&meta->image.acls, change->acl);
-    }
-    return rc == MR_EEXIST ? 0 : rc;
-}
-
-static void tell_quotas(struct meta *meta)
-{
-    mr_list_each(&meta->listeners, link, next)
-    {
-        struct meta_listener *listener = mr_container(link, struct meta_listener, link);
-        if (listener->on_quotas_changed != NULL) {
-            listener->on_quotas_changed(listener);
-        }
-    }
-}
-
-static int apply_quota(struct meta *meta, const struct quota_change *quota)
-{
-    int rc = 0;
-
-    for (int rate = 0; rc == 0 && rate < QUOTA_RATE_COUNT; rate++) {
-        if (quota->is_named[rate]) {
-            rc = quota_set_put(&meta->image.quotas, &quota->entity, (enum quota_rate)rate,
-                               quota->rates[rate]);
-        }
-    }
-    tell_quotas(meta);
-    return rc;
-}
-
-static int apply_user(struct meta *meta, const struct meta_change *change)
-{
-    struct users *users = &meta->image.users;
-
-    if (change->kind == META_REMOVE_SCRAM) {
-        (void)users_remove(users, change->name.data, (size_t)change->name.size, change->mechanism);
-        return 0;
-    }
-    if (change->has_secret) {
-        memcpy(users->secret, change->secret, sizeof users->secret);
-        users->has_secret = true;
-    }
-    return users_set(users, change->name.data, (size_t)change->name.size, change->credential);
-}
-
 static int meta_apply(struct meta *meta, struct meta_change *change)
 {
-    struct image_topic *topic = NULL;
-    int rc = 0;
+    int64_t block = meta->image.next_producer_id;
+    int rc = change_apply(&meta->image, &meta->listeners, change);
 
-    if (change_is_of_topic(change) && change->kind != META_CREATE_TOPIC) {
-        topic = image_find_id(&meta->image, &change->id);
-        mr_assert(topic != NULL);
-    }
-    switch (change->kind) {
-    case META_CREATE_TOPIC:
-        return apply_create(meta, change);
-    case META_DELETE_TOPIC:
-        return apply_delete(meta, topic);
-    case META_ADD_PARTITIONS:
-        image_set_partitions(&meta->image, topic, change->partition_count);
-        meta_tell(meta, EVENT_CHANGED, topic);
-        return 0;
-    case META_ALTER_CONFIGS:
-        rc = apply_settings(topic, change);
-        meta_tell(meta, EVENT_CHANGED, topic);
-        return rc;
-    case META_TAKE_PRODUCER_ID:
-        meta->producer_id_next = meta->image.next_producer_id;
-        meta->image.next_producer_id += META_PRODUCER_ID_BLOCK;
+    if (rc == 0 && change->kind == META_TAKE_PRODUCER_ID) {
+        meta->producer_id_next = block;
         meta->producer_id_end = meta->image.next_producer_id;
         change->producer_id = meta->producer_id_next++;
-        return 0;
-    case META_SET_SCRAM:
-    case META_REMOVE_SCRAM:
-        return apply_user(meta, change);
-    case META_ADD_ACL:
-    case META_REMOVE_ACL:
-        return apply_acl(meta, change);
-    case META_ALTER_QUOTA:
-        return apply_quota(meta, change->quota);
     }
-    return MR_EINTERNAL;
+    return rc;
 }
 
 /* ---- local topics: a file instead of the log ---- */
@@ -712,16 +529,7 @@ int meta_adopt_topic(struct meta *meta, const char *name, const struct mr_uuid *
 int meta_declare_local(struct meta *meta, struct image_topic *topic,
                        const struct topic_settings *settings)
 {
-    int rc = 0;
-
-    mr_assert(topic->is_local);
-    topic->is_declared = true;
-    for (int i = 0; rc == 0 && i < TOPIC_CONFIG_COUNT; i++) {
-        const char *value = settings->values[i];
-        rc = topic_settings_set(&topic->settings, i, value, value != NULL ? strlen(value) : 0);
-    }
-    meta_tell(meta, EVENT_CHANGED, topic);
-    return rc;
+    return topic_declare_local(&meta->listeners, topic, settings);
 }
 
 void meta_forget_removed(struct meta *meta)
