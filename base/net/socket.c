@@ -134,10 +134,18 @@ void socket_meet(int fd, struct mr_stream *stream)
 
 ssize_t socket_read(int fd, void *data, size_t size_bytes)
 {
+    struct iovec part = {data, size_bytes};
+
+    return socket_read_parts(fd, &part, 1);
+}
+
+ssize_t socket_read_parts(int fd, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
     ssize_t rc;
 
     do {
-        rc = recv(fd, data, size_bytes, MSG_DONTWAIT);
+        rc = recvmsg(fd, &message, MSG_DONTWAIT);
     } while (rc < 0 && errno == EINTR);
     if (rc > 0) {
         return rc;

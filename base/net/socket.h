@@ -22,6 +22,7 @@ void socket_name(const struct sockaddr *address, socklen_t length, char *text, s
 /* recv and sendmsg with our codes: > 0, MR_EAGAIN, MR_EOF (reading), MR_ENETWORK. */
 ssize_t socket_read(int fd, void *data, size_t size_bytes);
 ssize_t socket_write(int fd, const struct iovec *parts, int count, bool more);
+ssize_t socket_read_parts(int fd, struct iovec *parts, int count);
 /* sendfile with our codes: > 0, MR_EAGAIN, MR_EIO, MR_ETRUNCATED (the file ends before the range),
  * or MR_ENETWORK. */
 ssize_t socket_send_file(int fd, int file_fd, int64_t position, size_t size_bytes);

@@ -38,6 +38,7 @@ void stream_init(struct mr_stream *stream, const struct mr_stream_ops *ops, stru
     mr_list_init(&stream->queue);
     stream->low_bytes = LOW_BYTES;
     stream->high_bytes = HIGH_BYTES;
+    stream->copy_bytes = COPY_BYTES;
     mr_task_init(&stream->flush_task, loop, on_flush_task, stream);
     mr_task_init(&stream->read_task, loop, on_read_task, stream);
 }
@@ -186,7 +187,7 @@ static ssize_t write_memory(struct mr_stream *stream, int64_t budget)
 static ssize_t copy_file(struct mr_stream *stream, struct mr_stream_piece *piece, size_t size_bytes,
                          bool more)
 {
-    size_t wanted = size_bytes < COPY_BYTES ? size_bytes : COPY_BYTES;
+    size_t wanted = size_bytes < stream->copy_bytes ? size_bytes : stream->copy_bytes;
     uint8_t *copy;
     ssize_t rc;
 

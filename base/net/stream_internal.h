@@ -49,8 +49,8 @@ struct mr_stream {
     uint32_t magic;
     const struct mr_stream_ops *ops;
     struct mr_loop *loop;
-    struct mr_net *net;          /* for cold reads and metrics; NULL: ranges are taken for warm */
-    struct mr_stream_gate *gate; /* the listener's count of open streams, or NULL */
+    struct mr_net *net;           /* for cold reads and metrics; NULL: ranges are taken for warm */
+    struct mr_stream_gate *gate;  /* the listener's count of open streams, or NULL */
     struct mr_admitted *admitted; /* its address, where that is bounded, or NULL */
     const struct mr_stream_events *events; /* NULL until set */
     void *owner;
@@ -59,6 +59,8 @@ struct mr_stream {
     int64_t sent_bytes;
     int64_t low_bytes;
     int64_t high_bytes;
+    size_t
+        copy_bytes; /* of a file that are read at a time; the transport's, if it takes no files */
     struct mr_task flush_task; /* writing begins, or goes on after its share of a turn */
     struct mr_task read_task;  /* what is pending in the transport is offered */
     struct cold_read *cold;    /* under way for the first piece, or NULL */

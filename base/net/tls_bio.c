@@ -1,16 +1,17 @@
 /* The BIO of a TLS stream: between OpenSSL and the socket.
  *
- * Reads go to the socket. Writes are gathered in `out`, which tls_stream.c sends. Where the kernel
- * has TLS, the write side stands on one of OpenSSL's own socket BIOs, which gives the kernel the
- * keys when the handshake is done (the send side's only: received records are OpenSSL's in any
- * case) and says of which kind a record is that is no data. From then on writes go through it,
- * unencrypted and past `out`, and tls_stream.c sends data without OpenSSL. */
+ * Reads go to the socket, a little ahead. Writes are gathered in `out`, which tls_stream.c sends.
+ * Where the kernel has TLS, the write side stands on one of OpenSSL's own socket BIOs, which gives
+ * the kernel the keys when the handshake is done (the send side's only: received records are
+ * OpenSSL's in any case) and says of which kind a record is that is no data. From then on writes go
+ * through it, unencrypted and past `out`, and tls_stream.c sends data without OpenSSL. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/core/memory.h"
@@ -18,7 +19,12 @@
 #include "base/net/tls.h"
 #include "base/net/tls_stream.h"
 
-enum { OUT_SIZE_MAX = 256 * 1024 };
+enum {
+    OUT_SIZE_MAX = 640 * 1024,
+    HEAD_SIZE = 5, /* of a record: RFC 8446, 5.1 */
+    SMALL_SIZE = 4096,
+    IN_SIZE = 8 * 1024,
+};
 
 static bool is_kernel(BIO *socket_bio)
 {
@@ -55,12 +61,48 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
     return 1;
 }
 
+/* Behind what is asked for comes as much as is likely to be asked for next: after the body of a
+ * full record the next head, after a head or a small record many more of the kind. So a large
+ * record is read to its place by one call, and small ones by one call for many. */
+static ssize_t read_more(struct tls_stream *self, char *data, size_t size)
+{
+    struct iovec parts[2] = {{data, size}};
+    ssize_t rc;
+
+    if (self->in == NULL) {
+        self->in = mr_malloc(IN_SIZE);
+    }
+    if (self->in == NULL) {
+        return socket_read(self->fd, data, size);
+    }
+    parts[1] = (struct iovec){self->in, size >= SMALL_SIZE ? HEAD_SIZE : IN_SIZE};
+    rc = socket_read_parts(self->fd, parts, 2);
+    if (rc > (ssize_t)size) {
+        self->in_begin = 0;
+        self->in_size = (size_t)rc - size;
+        return (ssize_t)size;
+    }
+    if (rc == MR_EAGAIN) { /* idle connections keep nothing */
+        mr_free(self->in);
+        self->in = NULL;
+    }
+    return rc;
+}
+
 static int bio_read(BIO *bio, char *data, size_t size, size_t *ret_size)
 {
     struct tls_stream *self = BIO_get_data(bio);
-    ssize_t rc = socket_read(self->fd, data, size);
+    size_t there = self->in_size - self->in_begin;
+    ssize_t rc;
 
     BIO_clear_retry_flags(bio);
+    if (there > 0) {
+        *ret_size = there < size ? there : size;
+        memcpy(data, self->in + self->in_begin, *ret_size);
+        self->in_begin += *ret_size;
+        return 1;
+    }
+    rc = read_more(self, data, size);
     if (rc > 0) {
         *ret_size = (size_t)rc;
         return 1;

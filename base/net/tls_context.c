@@ -26,7 +26,6 @@
 enum {
     SESSIONS_MAX = 256,
     SESSION_SECONDS = 3600,
-    READ_BUFFER_SIZE = 32 * 1024,
     TLS_RELOADS = 0,
     TLS_RELOAD_FAILURES,
     TLS_RELOAD_FAILING,
@@ -229,8 +228,6 @@ static int set_common(SSL_CTX *ctx, const struct mr_tls_config *config)
     if (tls_kernel_is_there()) {
         (void)SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
     }
-    SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER_SIZE);
     (void)SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
     return SSL_CTX_set_min_proto_version(ctx, config->is_tls13_required ? TLS1_3_VERSION
                                                                         : TLS1_2_VERSION) == 1 &&

@@ -1,13 +1,13 @@
 /* The TLS transport: OpenSSL between stream.c and the socket.
  *
- * Reading goes straight through: OpenSSL asks the BIO, the BIO asks the socket. Writing is
- * gathered: pieces are encrypted in full records (16 KiB) into a buffer of at most some 160 KiB,
- * which leaves with as few calls as the kernel allows. Bytes count as written only when their
- * records have left: until then write says MR_EAGAIN, remembers how many it accepted, and tells
- * them at the next call, which stream.c makes with the same bytes at its head. So `sent` means the
- * same as on plain streams, and a close in good order loses nothing.
+ * Reading: OpenSSL asks the BIO (tls_bio.c), the BIO asks the socket. Writing is gathered: pieces
+ * are encrypted in full records (16 KiB) into a buffer of 128 to 512 KiB, which leaves with as few
+ * calls as the kernel allows. Bytes count as written only when their records have left: until then
+ * write says MR_EAGAIN, remembers how many it accepted, and tells them at the next call, which
+ * stream.c makes with the same bytes at its head. So `sent` means the same as on plain streams, and
+ * a close in good order loses nothing.
  *
- * Where the kernel encrypts what is sent (tls_bio.c), pieces go to it as they are, files by
+ * Where the kernel encrypts what is sent, pieces go to it as they are, files by
  * sendfile; OpenSSL then sends only what is no data.
  *
  * Who ends the connection without close_notify broke it (RFC 8446, 6.1): a cut could look like an
@@ -25,8 +25,10 @@
 #include "base/net/tls.h"
 
 enum {
-    RECORD_SIZE = 16 * 1024,   /* RFC 8446, 5.1 */
-    BATCH_SIZE = 128 * 1024,   /* of plain bytes, between two calls of the kernel */
+    RECORD_SIZE = 16 * 1024,     /* RFC 8446, 5.1 */
+    RECORD_MORE = 64,            /* what a record adds, and then some */
+    BATCH_SIZE_MIN = 128 * 1024, /* of plain bytes, between two calls of the kernel */
+    BATCH_SIZE_MAX = 512 * 1024,
     OUT_SIZE_KEPT = 32 * 1024, /* memory of an idle connection */
 };
 
@@ -58,7 +60,8 @@ int tls_stream_flush(struct tls_stream *self)
     }
     self->out_begin = 0;
     self->out_size = 0;
-    if (self->out_capacity > OUT_SIZE_KEPT && mr_list_is_empty(&self->stream.queue)) {
+    if (self->out_capacity > OUT_SIZE_KEPT && (mr_list_is_empty(&self->stream.queue) ||
+                                               self->out_capacity > 2 * self->stream.copy_bytes)) {
         mr_free(self->out);
         self->out = NULL;
         self->out_capacity = 0;
@@ -78,6 +81,14 @@ static void apply_wanted(struct tls_stream *self)
 }
 
 /* ---- the transport ---- */
+
+/* OpenSSL's own way costs more than a small record when there is nothing to clear. */
+static void clear_errors(void)
+{
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
 
 /* The meaning of a call that gave nothing; MR_EAGAIN, MR_EOF, or broken. */
 static int outcome_of(struct tls_stream *self, int rc)
@@ -107,7 +118,7 @@ static ssize_t tls_read(struct mr_stream *stream, void *data, size_t size_bytes)
     int flushed;
     int rc;
 
-    ERR_clear_error();
+    clear_errors();
     rc = SSL_read_ex(self->ssl, data, size_bytes, &got);
     self->has_read = rc == 1;
     if (tls_stream_has_out(self)) {
@@ -126,7 +137,7 @@ static bool tls_has_pending(const struct mr_stream *stream)
 
     /* What is inside may be a part of a record only: then reading says MR_EAGAIN, and that is
      * believed. */
-    return self->has_read && SSL_has_pending(self->ssl) == 1;
+    return self->has_read && (self->in_begin < self->in_size || SSL_has_pending(self->ssl) == 1);
 }
 
 /* Encrypts one run of bytes. 0, MR_EAGAIN (out is full), or broken. */
@@ -137,7 +148,7 @@ static int encrypt(struct tls_stream *self, const uint8_t *data, size_t size)
         size_t done = 0;
         int rc;
 
-        ERR_clear_error();
+        clear_errors();
         rc = SSL_write_ex(self->ssl, data, part, &done);
         if (rc != 1) {
             return outcome_of(self, rc);
@@ -154,14 +165,15 @@ static int encrypt_parts(struct tls_stream *self, const struct iovec *parts, int
 {
     uint8_t record[RECORD_SIZE];
     size_t gathered = 0;
+    size_t used = 0;
+    size_t room = self->stream.copy_bytes;
     int rc = 0;
 
-    for (int i = 0; i < count && rc == 0; i++) {
+    for (int i = 0; i < count && room > 0 && rc == 0; i++) {
         const uint8_t *data = parts[i].iov_base;
-        size_t left = parts[i].iov_len;
-        size_t room = BATCH_SIZE - (size_t)self->accepted - gathered;
+        size_t left = parts[i].iov_len < room ? parts[i].iov_len : room;
 
-        left = left < room ? left : room;
+        room -= left;
         while (left > 0 && rc == 0) {
             size_t size = RECORD_SIZE - gathered;
 
@@ -172,6 +184,7 @@ static int encrypt_parts(struct tls_stream *self, const struct iovec *parts, int
                 size = size < left ? size : left;
                 memcpy(record + gathered, data, size);
                 gathered += size;
+                used = gathered > used ? gathered : used;
                 if (gathered == RECORD_SIZE) {
                     rc = encrypt(self, record, gathered);
                     gathered = 0;
@@ -184,20 +197,56 @@ static int encrypt_parts(struct tls_stream *self, const struct iovec *parts, int
     if (rc == 0 && gathered > 0) {
         rc = encrypt(self, record, gathered);
     }
-    OPENSSL_cleanse(record, sizeof record);
+    OPENSSL_cleanse(record, used);
     return rc;
+}
+
+/* Room for a large batch at once, and no more; else out grows as records come. */
+static void reserve(struct tls_stream *self, const struct iovec *parts, int count)
+{
+    size_t size = 0;
+    uint8_t *out;
+
+    for (int i = 0; i < count; i++) {
+        size += parts[i].iov_len;
+    }
+    size = size < self->stream.copy_bytes ? size : self->stream.copy_bytes;
+    size += (size / RECORD_SIZE + 1) * RECORD_MORE;
+    if (size > OUT_SIZE_KEPT && size > self->out_capacity) {
+        out = mr_realloc(self->out, size);
+        if (out != NULL) {
+            self->out = out;
+            self->out_capacity = size;
+        }
+    }
+}
+
+/* Each call of the kernel may wake the reader, which on some machines costs more than to encrypt
+ * what it is woken for. So who takes all gets more at a time; who does not has enough waiting, and
+ * shall not hold our memory. */
+static void adapt_batch(struct tls_stream *self, bool is_all_taken)
+{
+    size_t size = self->stream.copy_bytes;
+
+    if (!is_all_taken) {
+        self->stream.copy_bytes = BATCH_SIZE_MIN;
+    } else if ((size_t)self->accepted == size && size < BATCH_SIZE_MAX) {
+        self->stream.copy_bytes = size * 2;
+    }
 }
 
 static ssize_t tls_write(struct mr_stream *stream, const struct iovec *parts, int count, bool more)
 {
     struct tls_stream *self = tls_of(stream);
+    bool is_fresh = self->accepted == 0;
     int64_t accepted;
     int rc = 0;
 
     (void)more; /* a record is never held back: its end is its tag */
-    if (self->accepted == 0) {
+    if (is_fresh) {
         rc = tls_stream_flush(self);
         if (rc == 0) {
+            reserve(self, parts, count);
             rc = encrypt_parts(self, parts, count);
         }
         if (rc != 0 && rc != MR_EAGAIN) {
@@ -205,6 +254,9 @@ static ssize_t tls_write(struct mr_stream *stream, const struct iovec *parts, in
         }
     }
     rc = tls_stream_flush(self);
+    if (is_fresh) {
+        adapt_batch(self, rc == 0);
+    }
     accepted = self->accepted;
     if (rc != 0 || accepted == 0) {
         return rc != 0 ? rc : MR_EAGAIN;
@@ -265,6 +317,7 @@ static void release(struct tls_stream *self, bool is_abort)
         OPENSSL_cleanse(self->out, self->out_capacity);
     }
     mr_free(self->out);
+    mr_free(self->in);
     socket_close(self->fd, is_abort);
 }
 
@@ -368,6 +421,7 @@ int tls_stream_new(struct mr_net *net, struct mr_tls_context *context, int fd,
         return mr_fail(error, MR_ENOMEM, "TLS");
     }
     stream_init(&self->stream, &tls_ops, net->loop, net);
+    self->stream.copy_bytes = BATCH_SIZE_MIN;
     self->fd = fd;
     self->context = context;
     (void)snprintf(self->server_name, sizeof self->server_name, "%s",

@@ -21,6 +21,9 @@ struct tls_stream {
     size_t out_begin;
     size_t out_size; /* end of what is filled */
     size_t out_capacity;
+    uint8_t *in; /* received and not asked for yet; NULL on idle ones */
+    size_t in_begin;
+    size_t in_size;           /* end of what is filled */
     int64_t accepted;         /* bytes of the queue that are in out; told when out is empty */
     int wanted;               /* by stream.c */
     bool has_read;            /* the last read gave bytes: there may be more inside OpenSSL */
