@@ -7,23 +7,17 @@
  * Each consumer is a thread with one connection and one request in flight, as Kafka's own consumers
  * are. It reads into one block of 1 MiB, as the reader of millrace_bench_loopback does, and looks
  * at nothing but the heads of the batches. Prints one JSON object. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "bench_client.h"
 
 enum {
     BLOCK_BYTES = 1 << 20,
@@ -47,108 +41,12 @@ struct bench {
 struct consumer {
     struct bench *bench;
     pthread_t thread;
-    int fd;
-    SSL *tls;
+    struct bench_client client;
     uint8_t *block;
     int64_t offset;
     int64_t bytes; /* of record batches */
     uint64_t fetches;
 };
-
-static void die(const char *what)
-{
-    fprintf(stderr, "millrace_bench_fetch: %s: %s\n", what,
-            errno != 0 ? strerror(errno) : "failed");
-    exit(1);
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-/* ---- big-endian numbers ---- */
-
-static uint64_t get_number(const uint8_t *data, int size)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < size; i++) {
-        value = value << 8 | data[i];
-    }
-    return value;
-}
-
-static uint8_t *put_number(uint8_t *at, uint64_t value, int size)
-{
-    for (int i = 0; i < size; i++) {
-        at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-    }
-    return at + size;
-}
-
-static uint8_t *put_text(uint8_t *at, const char *text)
-{
-    size_t size = strlen(text);
-
-    at = put_number(at, size, 2);
-    memcpy(at, text, size);
-    return at + size;
-}
-
-/* ---- the connection ---- */
-
-static size_t receive(struct consumer *consumer, void *data, size_t size)
-{
-    ssize_t got = consumer->tls != NULL ? SSL_read(consumer->tls, data,
-                                                   (int)(size < BLOCK_BYTES ? size : BLOCK_BYTES))
-                                        : recv(consumer->fd, data, size, 0);
-
-    if (got <= 0) {
-        die("receive");
-    }
-    return (size_t)got;
-}
-
-static void receive_all(struct consumer *consumer, uint8_t *data, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        done += receive(consumer, data + done, size - done);
-    }
-}
-
-static void send_all(struct consumer *consumer, const uint8_t *data, size_t size)
-{
-    ssize_t sent = consumer->tls != NULL ? SSL_write(consumer->tls, data, (int)size)
-                                         : send(consumer->fd, data, size, MSG_NOSIGNAL);
-
-    if (sent != (ssize_t)size) {
-        die("send"); /* a request is far smaller than any socket's buffer */
-    }
-}
-
-static void consumer_connect(struct consumer *consumer)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(consumer->bench->port)};
-    int one = 1;
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    consumer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (consumer->fd < 0 || connect(consumer->fd, (void *)&address, sizeof address) != 0 ||
-        setsockopt(consumer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
-        die("connect");
-    }
-    if (consumer->bench->tls != NULL) {
-        consumer->tls = SSL_new(consumer->bench->tls);
-        if (consumer->tls == NULL || SSL_set_fd(consumer->tls, consumer->fd) != 1 ||
-            SSL_connect(consumer->tls) != 1) {
-            die("TLS handshake");
-        }
-    }
-}
 
 /* ---- fetching ---- */
 
@@ -159,23 +57,23 @@ static void ask(struct consumer *consumer)
     uint8_t frame[512];
     uint8_t *at = frame + 4;
 
-    at = put_number(at, 1, 2); /* Fetch */
-    at = put_number(at, 4, 2); /* version */
-    at = put_number(at, 1, 4); /* correlation id */
-    at = put_text(at, "bench");
-    at = put_number(at, UINT32_MAX, 4); /* replica id: none */
-    at = put_number(at, (uint64_t)bench->wait_ms, 4);
-    at = put_number(at, 1, 4); /* min bytes */
-    at = put_number(at, (uint64_t)bench->max_bytes, 4);
-    *at++ = 0;                 /* read uncommitted */
-    at = put_number(at, 1, 4); /* topics */
-    at = put_text(at, bench->topic);
-    at = put_number(at, 1, 4); /* partitions */
-    at = put_number(at, 0, 4);
-    at = put_number(at, (uint64_t)consumer->offset, 8);
-    at = put_number(at, (uint64_t)bench->max_bytes, 4);
-    put_number(frame, (uint64_t)(at - frame - 4), 4);
-    send_all(consumer, frame, (size_t)(at - frame));
+    at = bench_put(at, 1, 2); /* Fetch */
+    at = bench_put(at, 4, 2); /* version */
+    at = bench_put(at, 1, 4); /* correlation id */
+    at = bench_put_text(at, "bench");
+    at = bench_put(at, UINT32_MAX, 4); /* replica id: none */
+    at = bench_put(at, (uint64_t)bench->wait_ms, 4);
+    at = bench_put(at, 1, 4); /* min bytes */
+    at = bench_put(at, (uint64_t)bench->max_bytes, 4);
+    *at++ = 0;                /* read uncommitted */
+    at = bench_put(at, 1, 4); /* topics */
+    at = bench_put_text(at, bench->topic);
+    at = bench_put(at, 1, 4); /* partitions */
+    at = bench_put(at, 0, 4);
+    at = bench_put(at, (uint64_t)consumer->offset, 8);
+    at = bench_put(at, (uint64_t)bench->max_bytes, 4);
+    bench_put(frame, (uint64_t)(at - frame - 4), 4);
+    bench_send_all(&consumer->client, frame, (size_t)(at - frame));
 }
 
 /* Reads the answer up to its records and returns their size. */
@@ -188,17 +86,17 @@ static size_t receive_head(struct consumer *consumer)
     size_t fixed = 4 + 4 + 4 + 4 + 2 + topic_size + 4 + 4 + 2 + 8 + 8;
     int64_t aborted;
 
-    receive_all(consumer, head, fixed + 8);
-    if (get_number(head + fixed - 18, 2) != 0) {
+    bench_receive_all(&consumer->client, head, fixed + 8);
+    if (bench_get(head + fixed - 18, 2) != 0) {
         errno = 0;
-        die("the fetch was answered with an error");
+        bench_die("the fetch was answered with an error");
     }
-    aborted = (int32_t)get_number(head + fixed, 4);
+    aborted = (int32_t)bench_get(head + fixed, 4);
     if (aborted > 0) {
         errno = 0;
-        die("transactions are not expected here");
+        bench_die("transactions are not expected here");
     }
-    return get_number(head + fixed + 4, 4);
+    return bench_get(head + fixed + 4, 4);
 }
 
 /* Reads the records in blocks; only batch heads are looked at, wherever the blocks cut them. */
@@ -212,7 +110,8 @@ static void receive_records(struct consumer *consumer, size_t size)
 
     consumer->bytes += (int64_t)size;
     while (size > 0) {
-        size_t got = receive(consumer, consumer->block, size < BLOCK_BYTES ? size : BLOCK_BYTES);
+        size_t got = bench_receive(&consumer->client, consumer->block,
+                                   size < BLOCK_BYTES ? size : BLOCK_BYTES);
 
         size -= got;
         for (size_t at = 0; at < got;) {
@@ -229,8 +128,8 @@ static void receive_records(struct consumer *consumer, size_t size)
             if (skip == 0 && head_filled == BATCH_HEAD_BYTES) {
                 head_filled = 0;
                 is_pending = true;
-                skip = get_number(head + 8, 4) + 12 - BATCH_HEAD_BYTES;
-                next_offset = (int64_t)(get_number(head, 8) + get_number(head + 23, 4) + 1);
+                skip = bench_get(head + 8, 4) + 12 - BATCH_HEAD_BYTES;
+                next_offset = (int64_t)(bench_get(head, 8) + bench_get(head + 23, 4) + 1);
             }
             if (skip == 0 && is_pending) { /* the batch is whole */
                 consumer->offset = next_offset;
@@ -245,39 +144,15 @@ static void *consumer_run(void *owner)
     struct consumer *consumer = owner;
     const struct bench *bench = consumer->bench;
 
-    consumer_connect(consumer);
+    bench_connect(&consumer->client, bench->port, bench->tls);
     pthread_barrier_wait(&consumer->bench->begin);
     while (consumer->offset < bench->until) {
         ask(consumer);
         receive_records(consumer, receive_head(consumer));
         consumer->fetches += 1;
     }
-    if (consumer->tls != NULL) {
-        SSL_free(consumer->tls);
-    }
-    close(consumer->fd);
+    bench_disconnect(&consumer->client);
     return NULL;
-}
-
-static SSL_CTX *tls_new(const char *ca)
-{
-    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-
-    if (tls == NULL || SSL_CTX_load_verify_locations(tls, ca, NULL) != 1) {
-        errno = 0;
-        die(ca);
-    }
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
-    return tls;
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
 static void run(struct bench *bench)
@@ -293,30 +168,30 @@ static void run(struct bench *bench)
     if (consumers == NULL || pthread_attr_init(&attributes) != 0 ||
         pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES) != 0 ||
         pthread_barrier_init(&bench->begin, NULL, (unsigned)bench->consumers + 1) != 0) {
-        die("memory");
+        bench_die("memory");
     }
     for (int i = 0; i < bench->consumers; i++) {
         consumers[i].bench = bench;
         consumers[i].block = aligned_alloc(PAGE_BYTES, BLOCK_BYTES);
         if (consumers[i].block == NULL) {
-            die("memory");
+            bench_die("memory");
         }
         memset(consumers[i].block, 0, BLOCK_BYTES); /* no page faults later */
         if (pthread_create(&consumers[i].thread, &attributes, consumer_run, &consumers[i]) != 0) {
-            die("thread");
+            bench_die("thread");
         }
     }
     pthread_barrier_wait(&bench->begin);
-    elapsed = seconds_now();
-    cpu = cpu_seconds();
+    elapsed = bench_now_s();
+    cpu = bench_cpu_s();
     for (int i = 0; i < bench->consumers; i++) {
         pthread_join(consumers[i].thread, NULL);
         bytes += consumers[i].bytes;
         fetches += consumers[i].fetches;
         free(consumers[i].block);
     }
-    elapsed = seconds_now() - elapsed;
-    cpu = cpu_seconds() - cpu;
+    elapsed = bench_now_s() - elapsed;
+    cpu = bench_cpu_s() - cpu;
     gib = (double)bytes / (1 << 30);
     printf("{\"bench\":\"fetch\",\"consumers\":%d,\"bytes\":%" PRId64 ",\"fetches\":%" PRIu64
            ",\"seconds\":%.4f,\"gb_per_s\":%.3f,\"reader_cpu_s_per_gib\":%.3f}\n",
@@ -336,6 +211,7 @@ int main(int argc, char **argv)
     struct bench bench = {.consumers = 1, .max_bytes = 8 << 20, .wait_ms = 500};
     int option;
 
+    bench_program = "millrace_bench_fetch";
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
         case 'p':
@@ -354,7 +230,7 @@ int main(int argc, char **argv)
             bench.max_bytes = atoi(optarg);
             break;
         case 's':
-            bench.tls = tls_new(optarg);
+            bench.tls = bench_tls_new(optarg);
             break;
         case 'w':
             bench.wait_ms = atoi(optarg);
