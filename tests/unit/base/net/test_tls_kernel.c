@@ -107,7 +107,8 @@ TEST(tls_kernel, knows_what_it_cannot_do)
     struct mr_stream_piece piece;
 
     CHECK_EQ(SSL_key_update(client->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-    CHECK_EQ(SSL_do_handshake(client->ssl), 1);
+    /* Says so to the server; OpenSSL 3.5 fails then where it cannot give the kernel the new key. */
+    CHECK(SSL_do_handshake(client->ssl) == 1 || tls_kernel_is_there());
     CHECK_EQ(tls_stream_flush(client), 0);
     if (tls_kernel_is_there()) {
         CHECK(NET_UNTIL(f.net, f.net->server.ended != 0));
