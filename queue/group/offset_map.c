@@ -80,8 +80,18 @@ static void group_free(struct offset_group *group)
         offset_free(entry->value);
     }
     mr_map_done(&group->offsets);
+    mr_free(group->value);
     mr_free(group->id);
     mr_free(group);
+}
+
+/* There is something in it, or it goes. */
+static void settle(struct offset_map *map, struct wire_string id, struct offset_group *group)
+{
+    if (group->offsets.count == 0 && group->value == NULL) {
+        (void)mr_map_remove(&map->groups, id.data, (size_t)id.size);
+        group_free(group);
+    }
 }
 
 static struct offset_group *need_group(struct offset_map *map, struct wire_string id)
@@ -124,10 +134,40 @@ void offset_map_remove(struct offset_map *map, struct wire_string group_id,
         map->live_bytes[group_offsets_partition(group_id)] -= live_size(group, topic);
         offset_free(old);
     }
-    if (group->offsets.count == 0) {
-        (void)mr_map_remove(&map->groups, group_id.data, (size_t)group_id.size);
-        group_free(group);
+    settle(map, group_id, group);
+}
+
+static int64_t value_size(const struct offset_group *group)
+{
+    return group->value == NULL
+               ? 0
+               : (int64_t)strlen(group->id) + group->value_size_bytes + RECORD_SIZE_GUESS;
+}
+
+int offset_map_put_value(struct offset_map *map, struct wire_string id, struct wire_bytes value)
+{
+    struct offset_group *group = value.size < 0 ? offset_map_group(map, id) : need_group(map, id);
+    int64_t *live_bytes = &map->live_bytes[group_offsets_partition(id)];
+    uint8_t *copy = NULL;
+
+    if (group == NULL) {
+        return value.size < 0 ? 0 : MR_ENOMEM;
     }
+    if (value.size >= 0) {
+        copy = mr_malloc((size_t)value.size + 1);
+        if (copy == NULL) {
+            settle(map, id, group);
+            return MR_ENOMEM;
+        }
+        memcpy(copy, value.data, (size_t)value.size);
+    }
+    *live_bytes -= value_size(group);
+    mr_free(group->value);
+    group->value = copy;
+    group->value_size_bytes = value.size;
+    *live_bytes += value_size(group);
+    settle(map, id, group);
+    return 0;
 }
 
 int offset_map_put(struct offset_map *map, struct wire_string group_id,

@@ -8,6 +8,8 @@
 struct offset_group {
     char *id;
     struct mr_map offsets; /* "topic\0" and int32 -> struct group_offset */
+    uint8_t *value;        /* of the group's own record; NULL: it has none */
+    int32_t value_size_bytes;
 };
 
 struct offset_map {
@@ -26,6 +28,9 @@ int offset_map_put(struct offset_map *map, struct wire_string group,
 /* May free the group, and the names that lie in it. */
 void offset_map_remove(struct offset_map *map, struct wire_string group, struct wire_string topic,
                        int32_t partition);
+
+/* The same for the group's own record; size -1 removes it. */
+int offset_map_put_value(struct offset_map *map, struct wire_string group, struct wire_bytes value);
 
 /* NULL: there is none. */
 struct offset_group *offset_map_group(const struct offset_map *map, struct wire_string group);

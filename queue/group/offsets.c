@@ -21,7 +21,7 @@ enum {
     OFFSETS_GROWTH_MIN = 1024 * 1024, /* a log is rewritten after at least this much ... */
     OFFSETS_GROWTH_FACTOR = 4,        /* ... and this many times what is alive in it */
     OFFSETS_EXPIRY_CHECK_MS = 600 * 1000,
-    OFFSETS_ARENA_SIZE = 256 * 1024,
+    OFFSETS_ARENA_SIZE = 256 * 1024, /* of one record, as far as it is decoded here */
 };
 
 static const int64_t expiry_ms = INT64_C(7) * 24 * 3600 * 1000;
@@ -45,76 +45,122 @@ struct group_offsets {
     struct batch_builder builder;
     struct mr_timer expiry_timer;
     struct meta_listener listener;
-    int pending; /* appends under way */
+    int pending;              /* appends under way */
+    group_used_at used_at_ms; /* whom groups with members belong to; NULL: nobody */
+    group_idle_cb on_idle;
+    void *watcher;
 };
 
 /* ---- records ---- */
 
-static int add_record(struct group_offsets *offsets, struct wire_string group,
-                      const struct offsets_item *item, int64_t commit_time_ms, int64_t now_ms)
+/* Adds one record to the batch; value NULL: a tombstone. */
+static int add_record(struct group_offsets *offsets, const struct wire_record_type *type,
+                      const void *key, const struct wire_bytes *value)
+{
+    struct batch_builder_record record = {.timestamp_ms = mr_loop_wall_ms(offsets->loop),
+                                          .value = value->data,
+                                          .value_size = value->size};
+    struct wire_writer writer;
+    int rc;
+
+    wire_writer_init(&writer);
+    rc = wire_record_key_write(type, key, &writer);
+    record.key = writer.bytes.data;
+    record.key_size = (int32_t)writer.bytes.size_bytes;
+    if (rc == 0) {
+        rc = batch_builder_add(&offsets->builder, &record);
+    }
+    wire_writer_done(&writer);
+    return rc;
+}
+
+static int add_offset(struct group_offsets *offsets, struct wire_string group,
+                      const struct offsets_item *item, int64_t commit_time_ms)
 {
     const struct wire_record_type *type = &wire_offset_commit_record;
     struct offset_commit_key key = {group, item->topic, item->partition};
+    struct wire_bytes bytes = {NULL, -1};
     struct offset_commit_value value;
-    struct batch_builder_record record = {.timestamp_ms = now_ms, .value_size = -1};
-    struct wire_writer key_writer;
-    struct wire_writer value_writer;
-    int rc;
+    struct wire_writer writer;
+    int rc = 0;
 
     offset_commit_value_init(&value);
     value.offset = item->offset;
     value.leader_epoch = item->leader_epoch;
     value.metadata = item->metadata.size < 0 ? wire_text("") : item->metadata;
     value.commit_timestamp = commit_time_ms;
-    wire_writer_init(&key_writer);
-    wire_writer_init(&value_writer);
-    rc = wire_record_key_write(type, &key, &key_writer);
-    record.key = key_writer.bytes.data;
-    record.key_size = (int32_t)key_writer.bytes.size_bytes;
-    if (rc == 0 && item->offset >= 0) {
-        rc = wire_record_value_write(type, type->value_version_written, &value, &value_writer);
-        record.value = value_writer.bytes.data;
-        record.value_size = (int32_t)value_writer.bytes.size_bytes;
+    wire_writer_init(&writer);
+    if (item->offset >= 0) {
+        rc = wire_record_value_write(type, type->value_version_written, &value, &writer);
+        bytes = (struct wire_bytes){writer.bytes.data, (int32_t)writer.bytes.size_bytes};
     }
     if (rc == 0) {
-        rc = batch_builder_add(&offsets->builder, &record);
+        rc = add_record(offsets, type, &key, &bytes);
     }
-    wire_writer_done(&key_writer);
-    wire_writer_done(&value_writer);
+    wire_writer_done(&writer);
     return rc;
 }
 
+static int add_group(struct group_offsets *offsets, struct wire_string group,
+                     struct wire_bytes value)
+{
+    struct group_metadata_key key = {group};
+
+    return add_record(offsets, &wire_group_metadata_record, &key, &value);
+}
+
+static int take_offset(struct group_offsets *offsets, const struct batch_record *record,
+                       struct wire_arena *arena)
+{
+    const struct wire_record_type *type = &wire_offset_commit_record;
+    struct offset_commit_key key;
+    struct offset_commit_value value;
+    struct offsets_item item;
+    int rc = wire_record_key_read(type, record->key, (size_t)record->key_size, arena, &key);
+
+    if (rc != 0 || !offset_map_fits(key.topic)) {
+        return rc;
+    }
+    if (record->value_size < 0) {
+        offset_map_remove(&offsets->map, key.group, key.topic, key.partition);
+        return 0;
+    }
+    rc = wire_record_value_read(type, record->value, (size_t)record->value_size, arena, &value);
+    item = (struct offsets_item){key.topic, key.partition, value.offset, value.leader_epoch,
+                                 value.metadata};
+    return rc == 0 ? offset_map_put(&offsets->map, key.group, &item, value.commit_timestamp) : rc;
+}
+
+static int take_group(struct group_offsets *offsets, const struct batch_record *record,
+                      struct wire_arena *arena)
+{
+    struct wire_bytes value = {record->value, record->value_size};
+    struct group_metadata_key key;
+    int rc = wire_record_key_read(&wire_group_metadata_record, record->key,
+                                  (size_t)record->key_size, arena, &key);
+
+    return rc == 0 ? offset_map_put_value(&offsets->map, key.group, value) : rc;
+}
+
+/* What cannot be read, or is of a kind that is not known, is passed over. */
 static int on_record(void *owner, const struct batch_header *header,
                      const struct batch_record *record)
 {
     struct group_offsets *offsets = owner;
     const struct wire_record_type *type;
-    struct offset_commit_key key;
-    struct offset_commit_value value;
     struct wire_arena arena;
-    int rc;
+    int rc = 0;
 
     (void)header;
     if (record->key_size < 2 ||
-        wire_offsets_record_find(record->key, (size_t)record->key_size, &type) != 0 ||
-        type != &wire_offset_commit_record) {
-        return 0; /* group metadata of another version of this program */
+        wire_offsets_record_find(record->key, (size_t)record->key_size, &type) != 0) {
+        return 0;
     }
     wire_arena_init(&arena, OFFSETS_ARENA_SIZE);
-    rc = wire_record_key_read(type, record->key, (size_t)record->key_size, &arena, &key);
-    if (rc == 0 && !offset_map_fits(key.topic)) {
-        rc = MR_ECORRUPT;
-    }
-    if (rc == 0 && record->value_size < 0) {
-        offset_map_remove(&offsets->map, key.group, key.topic, key.partition);
-    } else if (rc == 0) {
-        rc =
-            wire_record_value_read(type, record->value, (size_t)record->value_size, &arena, &value);
-        if (rc == 0) {
-            struct offsets_item item = {key.topic, key.partition, value.offset, value.leader_epoch,
-                                        value.metadata};
-            rc = offset_map_put(&offsets->map, key.group, &item, value.commit_timestamp);
-        }
+    if (type == &wire_offset_commit_record) {
+        rc = take_offset(offsets, record, &arena);
+    } else if (type == &wire_group_metadata_record) {
+        rc = take_group(offsets, record, &arena);
     }
     wire_arena_done(&arena);
     return rc == MR_ENOMEM ? rc : 0;
@@ -228,16 +274,40 @@ static int append_batch(struct group_offsets *offsets, int32_t place, struct off
     return append->append.log.rc == 0 ? 0 : OFFSETS_REFUSED;
 }
 
+static void remember(struct group_offsets *offsets, const struct offsets_commit *commit,
+                     int64_t now_ms)
+{
+    int rc = 0;
+
+    if (commit->has_group_value) {
+        rc = offset_map_put_value(&offsets->map, commit->group, commit->group_value);
+    }
+    for (size_t i = 0; i < commit->item_count; i++) {
+        const struct offsets_item *item = &commit->items[i];
+        if (item->offset < 0) {
+            offset_map_remove(&offsets->map, commit->group, item->topic, item->partition);
+        } else if (offset_map_put(&offsets->map, commit->group, item, now_ms) != 0) {
+            rc = MR_ENOMEM;
+        }
+    }
+    if (rc != 0) {
+        mr_error("what a group committed is in the log, but not in memory: out of memory");
+    }
+}
+
 int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *commit)
 {
     int64_t now_ms = mr_loop_wall_ms(offsets->loop);
     int32_t place = group_offsets_partition(commit->group);
     int rc = batch_builder_begin(&offsets->builder, now_ms);
 
-    mr_assert(commit->item_count > 0);
+    mr_assert(commit->item_count > 0 || commit->has_group_value);
+    if (rc == 0 && commit->has_group_value) {
+        rc = add_group(offsets, commit->group, commit->group_value);
+    }
     for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
         rc = offset_map_fits(commit->items[i].topic)
-                 ? add_record(offsets, commit->group, &commit->items[i], now_ms, now_ms)
+                 ? add_offset(offsets, commit->group, &commit->items[i], now_ms)
                  : MR_EINVAL;
     }
     if (rc == 0) {
@@ -246,68 +316,84 @@ int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *c
     if (rc == OFFSETS_REFUSED) {
         return 0; /* refused by the log: the callback says why, the memory stays as it is */
     }
-    for (size_t i = 0; rc == 0 && i < commit->item_count; i++) {
-        const struct offsets_item *item = &commit->items[i];
-        if (item->offset < 0) {
-            offset_map_remove(&offsets->map, commit->group, item->topic, item->partition);
-        } else if (offset_map_put(&offsets->map, commit->group, item, now_ms) != 0) {
-            mr_error("a committed offset is in the log, but not in memory: out of memory");
-        }
+    if (rc == 0) {
+        remember(offsets, commit, now_ms);
     }
     return rc == MR_EFULL ? MR_ETOOLARGE : rc;
 }
 
 /* ---- rewriting ---- */
 
-static int rewrite_item(struct group_offsets *offsets, int32_t place, struct wire_string group,
-                        const struct offsets_item *item, int64_t commit_time_ms,
-                        int64_t *first_base)
-{
-    int64_t now_ms = mr_loop_wall_ms(offsets->loop);
-    int64_t base;
-    int rc = add_record(offsets, group, item, commit_time_ms, now_ms);
+struct rewrite {
+    struct group_offsets *offsets;
+    int32_t place;
+    int64_t first_base; /* of the first batch; -1: none is appended yet */
+};
 
-    if (rc != MR_EFULL) {
-        return rc;
+/* The batch is full: the next begins. */
+static int rewrite_next(struct rewrite *rewrite)
+{
+    struct group_offsets *offsets = rewrite->offsets;
+    int64_t base;
+    int rc = append_batch(offsets, rewrite->place, NULL, false, -1, &base);
+
+    if (rc != 0) {
+        /* Refused: nothing is deleted, and the next growth tries again. */
+        return rc == OFFSETS_REFUSED ? MR_EAGAIN : rc;
     }
-    rc = append_batch(offsets, place, NULL, false, -1, &base);
-    if (rc == OFFSETS_REFUSED) {
-        return MR_EAGAIN; /* nothing is deleted; the next growth tries again */
+    if (rewrite->first_base < 0) {
+        rewrite->first_base = base;
     }
-    if (rc == 0 && *first_base < 0) {
-        *first_base = base;
-    }
-    if (rc == 0) {
-        rc = batch_builder_begin(&offsets->builder, now_ms);
-    }
-    return rc == 0 ? add_record(offsets, group, item, commit_time_ms, now_ms) : rc;
+    return batch_builder_begin(&offsets->builder, mr_loop_wall_ms(offsets->loop));
 }
 
-static int rewrite_group(struct group_offsets *offsets, int32_t place,
-                         const struct offset_group *group, int64_t *first_base)
+static int rewrite_offset(struct rewrite *rewrite, struct wire_string group,
+                          const struct offsets_item *item, int64_t commit_time_ms)
+{
+    int rc = add_offset(rewrite->offsets, group, item, commit_time_ms);
+
+    if (rc == MR_EFULL) {
+        rc = rewrite_next(rewrite);
+        rc = rc == 0 ? add_offset(rewrite->offsets, group, item, commit_time_ms) : rc;
+    }
+    return rc;
+}
+
+static int rewrite_value(struct rewrite *rewrite, const struct offset_group *group)
+{
+    struct wire_bytes value = {group->value, group->value_size_bytes};
+    int rc = add_group(rewrite->offsets, wire_text(group->id), value);
+
+    if (rc == MR_EFULL) {
+        rc = rewrite_next(rewrite);
+        rc = rc == 0 ? add_group(rewrite->offsets, wire_text(group->id), value) : rc;
+    }
+    return rc;
+}
+
+static int rewrite_group(struct rewrite *rewrite, const struct offset_group *group)
 {
     const struct group_offset *offset;
     struct wire_string topic;
     int32_t partition;
     size_t cursor = 0;
-    int rc = 0;
+    int rc = group->value != NULL ? rewrite_value(rewrite, group) : 0;
 
     while (rc == 0 && (offset = offset_group_next(group, &cursor, &topic, &partition)) != NULL) {
         struct offsets_item item = {topic, partition, offset->offset, offset->leader_epoch,
                                     wire_text(offset->metadata)};
-        rc = rewrite_item(offsets, place, wire_text(group->id), &item, offset->commit_time_ms,
-                          first_base);
+        rc = rewrite_offset(rewrite, wire_text(group->id), &item, offset->commit_time_ms);
     }
     return rc;
 }
 
 /* All appends of a rewrite are made in this turn, so that no commit comes between the first and the
  * last, and the memory is what the log holds up to here. */
-static int rewrite(struct group_offsets *offsets, int32_t place)
+static int rewrite_log(struct group_offsets *offsets, int32_t place)
 {
     struct partition *partition = find_partition(offsets, place);
+    struct rewrite rewrite = {offsets, place, -1};
     const struct offset_group *group;
-    int64_t first_base = -1;
     size_t cursor = 0;
     int rc = partition == NULL || partition->log == NULL
                  ? MR_ENOENT
@@ -315,20 +401,20 @@ static int rewrite(struct group_offsets *offsets, int32_t place)
 
     while (rc == 0 && (group = offset_map_next(&offsets->map, &cursor)) != NULL) {
         if (group_offsets_partition(wire_text(group->id)) == place) {
-            rc = rewrite_group(offsets, place, group, &first_base);
+            rc = rewrite_group(&rewrite, group);
         }
     }
     if (rc != 0) {
         return rc;
     }
-    if (first_base < 0) {
-        first_base = log_end_offset(partition->log);
+    if (rewrite.first_base < 0) {
+        rewrite.first_base = log_end_offset(partition->log);
     }
     if (batch_builder_count(&offsets->builder) == 0) {
         offsets->logs[place].is_rewriting = false;
-        return partition_delete_before(partition, first_base, NULL);
+        return partition_delete_before(partition, rewrite.first_base, NULL);
     }
-    rc = append_batch(offsets, place, NULL, true, first_base, NULL);
+    rc = append_batch(offsets, place, NULL, true, rewrite.first_base, NULL);
     return rc == OFFSETS_REFUSED ? 0 : rc;
 }
 
@@ -344,7 +430,7 @@ static void maybe_rewrite(struct group_offsets *offsets, int32_t place)
     }
     log->is_rewriting = true;
     log->appended_bytes = 0;
-    rc = rewrite(offsets, place);
+    rc = rewrite_log(offsets, place);
     if (rc != 0) {
         log->is_rewriting = false;
         mr_warn("offsets could not be rewritten", KV_I64("partition", place), KV_ERR(rc));
@@ -361,10 +447,17 @@ static bool is_expired(const struct group_offsets *offsets, const struct offset_
                        struct wire_string topic, const struct group_offset *offset,
                        const void *argument)
 {
-    (void)topic;
+    int64_t used_at_ms = offset->commit_time_ms;
+
     (void)argument;
-    return strncmp(group->id, "sink.", 5) != 0 &&
-           mr_loop_wall_ms(offsets->loop) - offset->commit_time_ms > expiry_ms;
+    if (strncmp(group->id, "sink.", 5) == 0) {
+        return false;
+    }
+    if (offsets->used_at_ms != NULL) {
+        int64_t at_ms = offsets->used_at_ms(offsets->watcher, wire_text(group->id), topic);
+        used_at_ms = at_ms > used_at_ms ? at_ms : used_at_ms;
+    }
+    return used_at_ms < mr_loop_wall_ms(offsets->loop) - expiry_ms;
 }
 
 static bool is_of_topic(const struct group_offsets *offsets, const struct offset_group *group,
@@ -423,11 +516,40 @@ static void remove_entries(struct group_offsets *offsets, offset_test test, cons
     }
 }
 
+/* Groups of which nothing is left but that they have been. One that cannot be removed stays until
+ * the next time. */
+static void remove_idle_groups(struct group_offsets *offsets)
+{
+    const struct offset_group *group;
+    size_t cursor = 0;
+
+    while ((group = offset_map_next(&offsets->map, &cursor)) != NULL) {
+        struct offsets_commit *commit;
+        if (group->offsets.count > 0 || offsets->on_idle == NULL ||
+            !offsets->on_idle(offsets->watcher, wire_text(group->id))) {
+            continue;
+        }
+        commit = mr_calloc(1, sizeof *commit);
+        if (commit == NULL) {
+            return;
+        }
+        *commit = (struct offsets_commit){.group = wire_text(group->id),
+                                          .has_group_value = true,
+                                          .group_value = {NULL, -1},
+                                          .cb = on_tombstone};
+        if (group_offsets_commit(offsets, commit) != 0) {
+            mr_free(commit);
+            return;
+        }
+    }
+}
+
 static void on_expiry(struct mr_timer *timer)
 {
     struct group_offsets *offsets = timer->owner;
 
     remove_entries(offsets, is_expired, NULL);
+    remove_idle_groups(offsets);
     (void)mr_timer_start(timer, OFFSETS_EXPIRY_CHECK_MS);
 }
 
@@ -577,4 +699,22 @@ void group_offsets_each(const struct group_offsets *offsets, struct wire_string 
            (offset = offset_group_next(found, &cursor, &topic, &partition)) != NULL) {
         cb(owner, topic, partition, offset);
     }
+}
+
+struct wire_bytes group_offsets_group_value(const struct group_offsets *offsets,
+                                            struct wire_string group)
+{
+    const struct offset_group *found = offset_map_group(&offsets->map, group);
+
+    return found != NULL && found->value != NULL
+               ? (struct wire_bytes){found->value, found->value_size_bytes}
+               : (struct wire_bytes){NULL, -1};
+}
+
+void group_offsets_watch(struct group_offsets *offsets, group_used_at used_at_ms,
+                         group_idle_cb on_idle, void *owner)
+{
+    offsets->used_at_ms = used_at_ms;
+    offsets->on_idle = on_idle;
+    offsets->watcher = owner;
 }

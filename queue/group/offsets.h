@@ -65,8 +65,10 @@ struct offsets_commit {
     struct wire_string group;
     const struct offsets_item *items;
     size_t item_count;
-    bool is_synced;       /* answer when it is on the platter */
-    offsets_commit_cb cb; /* exactly once, later */
+    bool has_group_value;          /* the group's own record is written too (groups.h) */
+    struct wire_bytes group_value; /* with its version in front; size -1: remove it */
+    bool is_synced;                /* answer when it is on the platter */
+    offsets_commit_cb cb;          /* exactly once, later */
     void *owner;
     int rc;
     struct mr_link link; /* the store's */
@@ -91,6 +93,16 @@ typedef void (*group_offsets_cb)(void *owner, struct wire_string topic, int32_t 
 size_t group_offsets_count(const struct group_offsets *offsets, struct wire_string group);
 void group_offsets_each(const struct group_offsets *offsets, struct wire_string group,
                         group_offsets_cb cb, void *owner);
+
+/* What is stored of the group itself; size -1: nothing. Borrowed until the next turn. */
+struct wire_bytes group_offsets_group_value(const struct group_offsets *offsets,
+                                            struct wire_string group);
+/* Who knows more of groups than what they have committed: until when a group has used a topic
+ * (INT64_MAX: it does now), and whether one without any offset may be forgotten. NULL: nobody. */
+typedef int64_t (*group_used_at)(void *owner, struct wire_string group, struct wire_string topic);
+typedef bool (*group_idle_cb)(void *owner, struct wire_string group);
+void group_offsets_watch(struct group_offsets *offsets, group_used_at used_at_ms,
+                         group_idle_cb on_idle, void *owner);
 
 /* Java's String.hashCode of the id (as UTF-16), made positive, modulo 50: where Kafka puts the
  * group. */
