@@ -234,6 +234,10 @@ static int open_queue(struct agent *agent, struct mr_error *error)
         .audit = {.is_enabled = config->audit.is_enabled,
                   .retention_ms = config->audit.retention.time_ms,
                   .retention_bytes = config->audit.retention.size_bytes},
+        .groups = {.initial_delay_ms = config->broker.groups.initial_delay_ms,
+                   .session_ms_min = config->broker.groups.session_ms_min,
+                   .session_ms_max = config->broker.groups.session_ms_max,
+                   .members_max = (int32_t)config->broker.groups.members_max},
         .topics = topics,
         .topic_count = topic_count,
     };

@@ -276,6 +276,7 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
         .meta = queue->meta,
         .replicas = queue->replicas,
         .offsets = queue->offsets,
+        .groups = queue->groups,
         .node_id = config->node_id,
         .node_name = config->node_name,
         .rack = config->rack,
@@ -328,6 +329,23 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
     return rc;
 }
 
+static int open_groups(struct queue *queue, const struct queue_config *config,
+                       struct mr_error *error)
+{
+    struct groups_config groups = {
+        .loop = config->loop,
+        .random = config->random,
+        .metrics = config->metrics,
+        .offsets = queue->offsets,
+        .initial_delay_ms = config->groups.initial_delay_ms,
+        .session_ms_min = config->groups.session_ms_min,
+        .session_ms_max = config->groups.session_ms_max,
+        .members_max = config->groups.members_max,
+    };
+
+    return groups_open(&groups, &queue->groups, error);
+}
+
 static int open_rooms(struct queue *queue, const struct queue_config *config,
                       struct mr_error *error)
 {
@@ -358,6 +376,9 @@ static int open_rooms(struct queue *queue, const struct queue_config *config,
         offsets.meta = queue->meta;
         offsets.replicas = queue->replicas;
         rc = group_offsets_open(&offsets, &queue->offsets, error);
+    }
+    if (rc == 0) {
+        rc = open_groups(queue, config, error);
     }
     if (rc == 0 && config->audit.is_enabled) {
         const struct audit_config audit = {config->audit.retention_ms,
@@ -496,6 +517,7 @@ static void on_broker_closed(void *owner)
 {
     struct queue *queue = owner;
 
+    groups_close(queue->groups);
     if (queue->audit != NULL) {
         audit_close(queue->audit, on_audit_closed, queue);
     } else {

@@ -84,6 +84,14 @@ struct queue_audit_config {
     int64_t retention_bytes; /* 0: no bound */
 };
 
+/* Consumer groups (group/groups.h). Zeros are Kafka's bounds, and no delay. */
+struct queue_groups_config {
+    int64_t initial_delay_ms; /* a group waits so long for more than its first member */
+    int64_t session_ms_min;   /* members may be silent for ... */
+    int64_t session_ms_max;   /* ... at least and at most so long */
+    int32_t members_max;      /* of one group */
+};
+
 struct queue_listener_spec {
     struct mr_address address;
     struct mr_address advertise; /* host "": the address itself */
@@ -122,6 +130,7 @@ struct queue_config {
     size_t listener_count;
     struct queue_security security;
     struct queue_audit_config audit;
+    struct queue_groups_config groups;
     const struct queue_topic_spec *topics;
     size_t topic_count;
 };

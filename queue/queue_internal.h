@@ -5,6 +5,7 @@
 #include "base/core/list.h"
 #include "base/core/loop.h"
 #include "queue/broker/broker.h"
+#include "queue/group/groups.h"
 #include "queue/group/offsets.h"
 #include "queue/meta/meta.h"
 #include "queue/queue.h"
@@ -20,6 +21,7 @@ struct queue {
     struct meta *meta;
     struct replicas *replicas;
     struct group_offsets *offsets;
+    struct groups *groups;
     struct broker *broker;
     struct audit *audit; /* NULL: none */
     struct meta_listener listener; /* for the watches */

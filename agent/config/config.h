@@ -125,6 +125,13 @@ struct config_log {
     int format; /* 0 auto, else 1 + enum mr_log_format */
 };
 
+struct config_groups {
+    int64_t initial_delay_ms;
+    int64_t session_ms_min;
+    int64_t session_ms_max;
+    int64_t members_max;
+};
+
 struct config_broker {
     bool auto_create_topics;
     int64_t partitions;
@@ -134,6 +141,7 @@ struct config_broker {
     int64_t connections_per_address_max;
     struct mr_string_list connections_per_address_except; /* ADDRESS=NUMBER */
     int64_t quota_window_ms;
+    struct config_groups groups;
 };
 
 struct config_batch {

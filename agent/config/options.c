@@ -27,6 +27,40 @@ static const char *check_admission_exceptions(const void *value)
     return NULL;
 }
 
+static const struct mr_option group_options[] = {
+    {.name = "initial_delay",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_groups, initial_delay_ms),
+     .fallback = "300ms",
+     .max = 60 * 1000,
+     .help =
+         "A group without members waits so long after the first one comes, and again while others "
+         "do, so that consumers that start together divide the work once. Kafka's "
+         "group.initial.rebalance.delay.ms."},
+    {.name = "session_min",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_groups, session_ms_min),
+     .fallback = "6s",
+     .min = 100,
+     .max = 1800 * 1000,
+     .help = "A member may not ask to be taken for dead sooner than after this time of silence. "
+             "Kafka's group.min.session.timeout.ms."},
+    {.name = "session_max",
+     .type = MR_OPT_DURATION,
+     .offset = offsetof(struct config_groups, session_ms_max),
+     .fallback = "30m",
+     .min = 6 * 1000,
+     .max = INT32_MAX,
+     .help = "Nor later than after this. Kafka's group.max.session.timeout.ms."},
+    {.name = "members",
+     .type = MR_OPT_INT,
+     .offset = offsetof(struct config_groups, members_max),
+     .fallback = "5000",
+     .min = 1,
+     .max = 1000000,
+     .help = "Most members of one group. Kafka's group.max.size."},
+    {0}};
+
 static const struct mr_option broker_options[] = {
     {.name = "auto_create_topics",
      .type = MR_OPT_BOOL,
@@ -83,6 +117,11 @@ static const struct mr_option broker_options[] = {
      .help =
          "How much of a client's quota may be used at once after a rest, as time; see 'millrace "
          "quotas'."},
+    {.name = "groups",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_broker, groups),
+     .children = group_options,
+     .help = "Consumer groups: members that divide the partitions of topics among themselves."},
     {0}};
 
 const struct mr_option config_options[] = {

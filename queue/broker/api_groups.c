@@ -1,11 +1,11 @@
-/* What is known of groups without members, for kafka-consumer-groups: list, describe, and remove.
- */
+/* What is known of groups, for kafka-consumer-groups: list, describe, and remove. */
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/core/error.h"
 #include "queue/broker/broker_internal.h"
+#include "queue/group/groups.h"
 #include "queue/group/offsets.h"
 #include "queue/wire/groups.h"
 #include "queue/wire/offsets.h"
@@ -30,74 +30,149 @@ struct listing {
     struct list_groups_response_group_array *groups;
 };
 
-static void on_group(void *owner, struct wire_string group, size_t offset_count)
+static void list_one(const struct listing *listing, struct wire_string id,
+                     const struct group *group)
 {
-    const struct listing *listing = owner;
+    const struct list_groups_request *body = listing->request->body;
     struct list_groups_response_group_array *groups = listing->groups;
+    const char *state = group_state_name(group != NULL ? group_state(group) : GROUP_EMPTY);
+    struct list_groups_response_group *out;
 
-    (void)offset_count;
-    if (!listing->sees_all &&
-        !request_sees(listing->request, OPERATION_DESCRIBE, RESOURCE_GROUP, group)) {
+    if (!passes(&body->states_filter, state) || !passes(&body->types_filter, "classic") ||
+        (!listing->sees_all &&
+         !request_sees(listing->request, OPERATION_DESCRIBE, RESOURCE_GROUP, id))) {
         return;
     }
-    groups->items[groups->count].group_id = group;
-    groups->items[groups->count].group_state = wire_text("Empty");
-    groups->items[groups->count++].group_type = wire_text("classic");
+    out = &groups->items[groups->count++];
+    out->group_id = id;
+    out->protocol_type = group != NULL ? group_protocol_type(group) : wire_text("");
+    out->group_state = wire_text(state);
+    out->group_type = wire_text("classic");
+}
+
+static void on_stored_group(void *owner, struct wire_string id, size_t offset_count)
+{
+    const struct listing *listing = owner;
+
+    (void)offset_count;
+    list_one(listing, id, groups_find(listing->request->broker->groups, id));
+}
+
+/* Those that have not come so far that anything is stored. */
+static void on_group(void *owner, const struct group *group)
+{
+    const struct listing *listing = owner;
+
+    if (!group_offsets_has_group(listing->request->broker->offsets, group_id(group))) {
+        list_one(listing, group_id(group), group);
+    }
 }
 
 void api_list_groups(struct request *request)
 {
-    const struct list_groups_request *body = request->body;
-    const struct group_offsets *offsets = request->broker->offsets;
+    const struct broker *broker = request->broker;
     struct list_groups_response response;
     struct listing listing = {
         request, request_sees(request, OPERATION_DESCRIBE, RESOURCE_CLUSTER, wire_text(NULL)),
         &response.groups};
+    size_t count = group_offsets_group_count(broker->offsets) + groups_count(broker->groups);
 
     list_groups_response_init(&response);
-    if (list_groups_response_group_array_make(&request->arena, &response.groups,
-                                              (int32_t)group_offsets_group_count(offsets)) != 0) {
+    if (list_groups_response_group_array_make(&request->arena, &response.groups, (int32_t)count) !=
+        0) {
         request_fail(request, MR_ENOMEM);
         return;
     }
     response.groups.count = 0;
-    if (passes(&body->states_filter, "Empty") && passes(&body->types_filter, "classic")) {
-        group_offsets_each_group(offsets, on_group, &listing);
-    }
+    group_offsets_each_group(broker->offsets, on_stored_group, &listing);
+    groups_each(broker->groups, on_group, &listing);
     request_respond(request, &response);
 }
 
 /* ---- DescribeGroups ---- */
 
+struct description {
+    const struct group *group;
+    struct describe_groups_response_member_array *members;
+};
+
+static void on_member(void *owner, const struct group_member_view *member)
+{
+    const struct description *description = owner;
+    struct describe_groups_response_member *out =
+        &description->members->items[description->members->count++];
+
+    out->member_id = member->member_id;
+    out->group_instance_id = member->instance_id;
+    out->client_id = member->client_id;
+    out->client_host = member->client_host;
+    if (group_state(description->group) == GROUP_STABLE) {
+        out->member_metadata = member->metadata;
+        out->member_assignment = member->assignment;
+    }
+}
+
+static int describe_members(struct request *request, const struct group *group,
+                            struct describe_groups_response_group *out)
+{
+    struct description description = {group, &out->members};
+    int rc = describe_groups_response_member_array_make(&request->arena, &out->members,
+                                                        (int32_t)group_member_count(group));
+
+    if (rc == 0) {
+        out->group_state = wire_text(group_state_name(group_state(group)));
+        out->protocol_type = group_protocol_type(group);
+        out->protocol_data = group_protocol(group);
+        out->members.count = 0;
+        group_each_member(group, on_member, &description);
+    }
+    return rc;
+}
+
+static int describe(struct request *request, struct wire_string id,
+                    struct describe_groups_response_group *out)
+{
+    const struct broker *broker = request->broker;
+    const struct describe_groups_request *body = request->body;
+    const struct group *group = groups_find(broker->groups, id);
+    int rc = 0;
+
+    out->group_id = id;
+    if (!request_may(request, OPERATION_DESCRIBE, RESOURCE_GROUP, id)) {
+        out->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+    } else if (group != NULL) {
+        rc = describe_members(request, group, out);
+    } else if (group_offsets_has_group(broker->offsets, id)) {
+        out->group_state = wire_text("Empty");
+    } else {
+        out->group_state = wire_text("Dead");
+        if (request->head.api_version >= 6) {
+            out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+            out->error_message = wire_text("no offsets and no members of this group are known");
+        }
+    }
+    if (body->include_authorized_operations && out->error_code == KAFKA_NONE) {
+        out->authorized_operations = request_operations(request, RESOURCE_GROUP, id);
+    }
+    request_count_error(request, out->error_code);
+    return rc;
+}
+
 void api_describe_groups(struct request *request)
 {
     const struct describe_groups_request *body = request->body;
     struct describe_groups_response response;
+    int rc;
 
     describe_groups_response_init(&response);
-    if (describe_groups_response_group_array_make(&request->arena, &response.groups,
-                                                  body->groups.count) != 0) {
-        request_fail(request, MR_ENOMEM);
-        return;
+    rc = describe_groups_response_group_array_make(&request->arena, &response.groups,
+                                                   body->groups.count);
+    for (int32_t i = 0; rc == 0 && i < body->groups.count; i++) {
+        rc = describe(request, body->groups.items[i], &response.groups.items[i]);
     }
-    for (int32_t i = 0; i < body->groups.count; i++) {
-        struct describe_groups_response_group *out = &response.groups.items[i];
-        bool is_known = group_offsets_has_group(request->broker->offsets, body->groups.items[i]);
-        out->group_id = body->groups.items[i];
-        if (!request_may(request, OPERATION_DESCRIBE, RESOURCE_GROUP, out->group_id)) {
-            out->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
-            request_count_error(request, out->error_code);
-            continue;
-        }
-        out->group_state = wire_text(is_known ? "Empty" : "Dead");
-        if (!is_known && request->head.api_version >= 6) {
-            out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-            out->error_message = wire_text("no offsets and no members of this group are known");
-        }
-        if (body->include_authorized_operations && out->error_code == KAFKA_NONE) {
-            out->authorized_operations = request_operations(request, RESOURCE_GROUP, out->group_id);
-        }
-        request_count_error(request, out->error_code);
+    if (rc != 0) {
+        request_fail(request, rc);
+        return;
     }
     request_respond(request, &response);
 }
@@ -139,7 +214,9 @@ static void on_removed(struct offsets_commit *inner)
     removal_step(commit->removal);
 }
 
-static int16_t removal_submit(struct removal *removal, struct wire_string group, int16_t *ret_error)
+/* forget: the group itself, too. */
+static int16_t removal_submit(struct removal *removal, struct wire_string group, bool forget,
+                              int16_t *ret_error)
 {
     struct removal_commit *commit = request_alloc(removal->request, sizeof *commit);
     int rc;
@@ -153,6 +230,8 @@ static int16_t removal_submit(struct removal *removal, struct wire_string group,
         .group = group,
         .items = removal->items,
         .item_count = removal->item_count,
+        .has_group_value = forget,
+        .group_value = {NULL, -1},
         .cb = on_removed,
     };
     rc = group_offsets_commit(removal->request->broker->offsets, &commit->inner);
@@ -189,20 +268,26 @@ static int16_t remove_group(struct removal *removal, struct wire_string group, i
 {
     const struct group_offsets *offsets = removal->request->broker->offsets;
     size_t count = group_offsets_count(offsets, group);
+    bool is_stored = group_offsets_group_value(offsets, group).size >= 0;
+    int16_t error;
 
     if (!request_may(removal->request, OPERATION_DELETE, RESOURCE_GROUP, group)) {
         return KAFKA_GROUP_AUTHORIZATION_FAILED;
     }
-    if (count == 0) {
-        return KAFKA_GROUP_ID_NOT_FOUND;
+    error = groups_delete(removal->request->broker->groups, group);
+    if (count == 0 && !is_stored) {
+        return error;
+    }
+    if (error == KAFKA_NON_EMPTY_GROUP) {
+        return error;
     }
     removal->item_count = 0;
-    removal->items = request_alloc(removal->request, count * sizeof *removal->items);
+    removal->items = request_alloc(removal->request, (count + 1) * sizeof *removal->items);
     if (removal->items == NULL) {
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     }
     group_offsets_each(offsets, group, on_offset, removal);
-    return removal_submit(removal, group, ret_error);
+    return removal_submit(removal, group, is_stored, ret_error);
 }
 
 void api_delete_groups(struct request *request)
@@ -270,13 +355,18 @@ static int list_offsets_to_delete(struct removal *removal)
             image_find(meta_image(request->broker->meta), in->name.data,
                        in->name.size > 0 ? (size_t)in->name.size : 0);
         bool is_allowed = request_may(request, OPERATION_READ, RESOURCE_TOPIC, in->name);
+        int16_t in_use = is_allowed ? groups_check_offset_delete(request->broker->groups,
+                                                                 body->group_id, in->name)
+                                    : KAFKA_NONE;
         out->name = in->name;
         rc = offset_delete_response_partition_array_make(&request->arena, &out->partitions,
                                                          in->partitions.count);
         for (int32_t j = 0; rc == 0 && j < in->partitions.count; j++) {
             int32_t index = in->partitions.items[j].partition_index;
             out->partitions.items[j].partition_index = index;
-            if (!is_allowed) {
+            if (in_use != KAFKA_NONE) {
+                out->partitions.items[j].error_code = in_use;
+            } else if (!is_allowed) {
                 out->partitions.items[j].error_code = KAFKA_TOPIC_AUTHORIZATION_FAILED;
             } else if (topic == NULL || index < 0 || index >= topic->partition_count) {
                 out->partitions.items[j].error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -313,11 +403,16 @@ void api_offset_delete(struct request *request)
         response->error_code =
             body->group_id.size > 0 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_INVALID_GROUP_ID;
         request_count_error(request, response->error_code);
+    } else if (groups_check_offset_delete(request->broker->groups, body->group_id, wire_text("")) ==
+               KAFKA_NON_EMPTY_GROUP) {
+        response->error_code = KAFKA_NON_EMPTY_GROUP;
+        request_count_error(request, response->error_code);
     } else if (list_offsets_to_delete(removal) != 0) {
         request_fail(request, MR_ENOMEM);
         return;
     } else if (removal->item_count > 0) {
-        response->error_code = removal_submit(removal, body->group_id, &response->error_code);
+        response->error_code =
+            removal_submit(removal, body->group_id, false, &response->error_code);
     }
     removal_step(removal);
 }

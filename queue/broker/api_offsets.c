@@ -1,9 +1,10 @@
-/* The coordinator's door: who coordinates, and the committed offsets of groups without members. */
+/* The coordinator's door: who coordinates, and the committed offsets of groups. */
 #include <limits.h>
 #include <string.h>
 
 #include "base/core/error.h"
 #include "queue/broker/broker_internal.h"
+#include "queue/group/groups.h"
 #include "queue/group/offsets.h"
 #include "queue/wire/offsets.h"
 
@@ -129,21 +130,24 @@ static void on_committed(struct offsets_commit *inner)
     commit_finish(inner->owner, group_error(inner->rc));
 }
 
-/* A group has no members yet, so that whoever says it is one is not. */
-/* Without a generation anybody may commit while the group has no members, whatever it calls itself;
- * a generation is one of members, of which there are none. */
+/* A group that has only offsets knows no members, and one that is not there no generation. */
 static int16_t check_member(const struct request *request, const struct offset_commit_request *body)
 {
+    struct group_caller caller = {body->group_id, body->member_id, body->group_instance_id,
+                                  body->generation_id_or_member_epoch};
+    int16_t error;
+
     if (body->group_id.size < 0 || body->group_id.size > GROUP_ID_SIZE_MAX) {
         return KAFKA_INVALID_GROUP_ID;
     }
-    if (body->generation_id_or_member_epoch < 0) {
-        return KAFKA_NONE;
+    error = groups_check_commit(request->broker->groups, &caller);
+    if (error != KAFKA_GROUP_ID_NOT_FOUND) {
+        return error;
     }
     if (group_offsets_has_group(request->broker->offsets, body->group_id)) {
         return KAFKA_UNKNOWN_MEMBER_ID;
     }
-    return request->head.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
+    return request->head.api_version >= 9 ? error : KAFKA_ILLEGAL_GENERATION;
 }
 
 static void take_partition(struct commit *commit, const struct image_topic *topic,

@@ -295,6 +295,7 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     broker->meta = config->meta;
     broker->replicas = config->replicas;
     broker->offsets = config->offsets;
+    broker->groups = config->groups;
     broker->node_id = config->node_id;
     broker->auto_create_topics = config->auto_create_topics;
     broker->default_partitions = config->default_partitions > 0 ? config->default_partitions : 1;

@@ -12,6 +12,7 @@
 struct audit_trail;
 struct broker;
 struct group_offsets;
+struct groups;
 struct meta;
 struct mr_disk;
 struct mr_error;
@@ -74,6 +75,7 @@ struct broker_config {
     struct meta *meta;
     struct replicas *replicas;
     struct group_offsets *offsets;
+    struct groups *groups;
     int32_t node_id;
     const char *node_name;
     const char *rack; /* NULL: none */

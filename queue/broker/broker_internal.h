@@ -72,6 +72,7 @@ struct broker {
     struct meta *meta;
     struct replicas *replicas;
     struct group_offsets *offsets;
+    struct groups *groups;
     int32_t node_id;
     char *node_name;
     char *rack;
@@ -313,6 +314,10 @@ void api_offset_delete(struct request *request);
 void api_list_groups(struct request *request);
 void api_describe_groups(struct request *request);
 void api_delete_groups(struct request *request);
+void api_join_group(struct request *request);
+void api_sync_group(struct request *request);
+void api_heartbeat(struct request *request);
+void api_leave_group(struct request *request);
 void api_describe_cluster(struct request *request);
 void api_describe_log_dirs(struct request *request);
 void api_describe_topic_partitions(struct request *request);
