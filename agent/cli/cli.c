@@ -102,6 +102,7 @@ static const struct cli_command commands[] = {
     {"groups", "who reads what, and how far behind", cli_groups,
      "  millrace groups\n"
      "  millrace groups describe sink.hub\n"
+     "  millrace groups members web-readers\n"
      "  millrace groups delete old-reader --yes -b hub-1:9092\n\n"
      "  --yes                 delete: it forgets where the readers stand\n" CLI_TARGET_ANY_USAGE
      "  -o, --output json     instead of a table\n"

@@ -13,7 +13,7 @@ static const struct {
     {"acls", "list add remove"},
     {"completion", "bash zsh fish"},
     {"config", "explain show schema reference"},
-    {"groups", "list describe delete"},
+    {"groups", "list describe members delete"},
     {"quotas", "list set remove"},
     {"tls", "init issue revoke show check"},
     {"tokens", "list create revoke"},

@@ -1,5 +1,5 @@
-/* `millrace groups list|describe|delete`: who reads what, and how far behind. The sinks of a node
- * are groups, too: sink.<id>. */
+/* `millrace groups list|describe|members|delete`: who reads what, and how far behind. The sinks of
+ * a node are groups, too: sink.<id>. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include "queue/wire/groups.h"
 #include "queue/wire/kafka_error.h"
 #include "queue/wire/offsets.h"
+#include "queue/wire/records.h"
 
 enum { BY_NAME = 7 /* the last version of OffsetFetch with one group and topic names */ };
 
@@ -194,6 +195,81 @@ static int do_describe(struct groups *groups)
     return rc == CLI_OK ? print(groups, titles, keys) : rc;
 }
 
+/* ---- members ---- */
+
+/* "web:0,1,2 app:7"; what is no assignment of Kafka's consumers is "". */
+static json_t *parts_of(struct groups *groups, struct wire_bytes bytes)
+{
+    struct consumer_protocol_assignment assignment;
+    struct mr_bytes out = {0};
+    int16_t version;
+    json_t *text;
+
+    if (bytes.size > 0 &&
+        wire_versioned_read(&consumer_protocol_assignment_message, bytes.data, (size_t)bytes.size,
+                            &groups->kafka.arena, &version, &assignment) == 0) {
+        for (int32_t i = 0; i < assignment.assigned_partitions.count; i++) {
+            const struct consumer_protocol_assignment_assigned_partition *topic =
+                &assignment.assigned_partitions.items[i];
+            mr_bytes_printf(&out, "%s%.*s", i > 0 ? " " : "", (int)topic->topic.size,
+                            topic->topic.data);
+            for (int32_t j = 0; j < topic->partitions.count; j++) {
+                mr_bytes_printf(&out, "%c%d", j > 0 ? ',' : ':', (int)topic->partitions.items[j]);
+            }
+        }
+    }
+    text = json_stringn(out.data != NULL ? (const char *)out.data : "", out.size_bytes);
+    mr_bytes_done(&out);
+    return text != NULL ? text : json_string("");
+}
+
+static int on_members(void *owner, const void *answer)
+{
+    struct groups *groups = owner;
+    const struct describe_groups_response *response = answer;
+
+    for (int32_t i = 0; i < response->groups.count; i++) {
+        const struct describe_groups_response_group *group = &response->groups.items[i];
+        if (group->error_code != 0) {
+            return cli_kafka_refused(&groups->kafka, groups->group, group->error_code, NULL);
+        }
+        for (int32_t j = 0; j < group->members.count; j++) {
+            const struct describe_groups_response_member *member = &group->members.items[j];
+            (void)json_array_append_new(
+                groups->rows,
+                json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "group", groups->group, "member",
+                          json_of(member->member_id), "instance",
+                          json_of(member->group_instance_id), "client", json_of(member->client_id),
+                          "host", json_of(member->client_host), "partitions",
+                          parts_of(groups, member->member_assignment)));
+        }
+    }
+    return CLI_OK;
+}
+
+static int do_members(struct groups *groups)
+{
+    static const char *const titles[] = {"GROUP",  "CLIENT",     "HOST", "INSTANCE",
+                                         "MEMBER", "PARTITIONS", NULL};
+    static const char *const keys[] = {"group",  "client",     "host", "instance",
+                                       "member", "partitions", NULL};
+    int rc = CLI_OK;
+
+    for (int i = 0; rc == CLI_OK && i < groups->name_count; i++) {
+        struct wire_string name = wire_text(groups->names[i]);
+        struct describe_groups_request message;
+        struct client_request request = {.key = WIRE_API_DESCRIBE_GROUPS,
+                                         .message = &message,
+                                         .node = CLIENT_NODE_COORDINATOR,
+                                         .coordinator_key = groups->names[i]};
+        describe_groups_request_init(&message);
+        message.groups = (struct wire_string_array){&name, 1};
+        groups->group = groups->names[i];
+        rc = cli_kafka_call(&groups->kafka, &request, on_members, groups);
+    }
+    return rc == CLI_OK ? print(groups, titles, keys) : rc;
+}
+
 /* ---- delete ---- */
 
 static int on_deleted(void *owner, const void *answer)
@@ -256,6 +332,7 @@ int cli_groups(int argc, char **argv)
     const char *verb = rest >= 0 && rest < argc ? argv[rest] : "list";
     int (*run)(struct groups *) = strcmp(verb, "list") == 0       ? do_list
                                   : strcmp(verb, "describe") == 0 ? do_describe
+                                  : strcmp(verb, "members") == 0  ? do_members
                                   : strcmp(verb, "delete") == 0   ? do_delete
                                                                   : NULL;
     int rc;
@@ -266,8 +343,8 @@ int cli_groups(int argc, char **argv)
     groups.names = argv + rest + 1;
     groups.name_count = argc - rest - 1 > 0 ? argc - rest - 1 : 0;
     if (run == NULL) {
-        return cli_fail("groups", CLI_USAGE, "there is no '%s'; there are list, describe, delete",
-                        verb);
+        return cli_fail("groups", CLI_USAGE,
+                        "there is no '%s'; there are list, describe, members, delete", verb);
     }
     if ((run == do_list) != (groups.name_count == 0)) {
         return cli_fail("groups", CLI_USAGE, "%s: %s", verb,

@@ -301,16 +301,6 @@ def test_kafka_python_commits_with_metadata(hub):
     admin.close()
 
 
-def test_a_member_of_a_group_is_refused_and_the_hub_does_not_mind(hub):
-    """Groups with members come later: subscribing ends in an error or in nothing, never in a hang or a crash."""
-    consumer = new_consumer(hub, group_id="g")
-    consumer.subscribe(["web"])
-    message = consumer.poll(2)
-    assert message is None or message.error() is not None
-    consumer.close()
-    send(hub, "web", [b"x"])
-
-
 # ---- records that are deleted ----
 
 def test_deleted_records_are_not_read_again(hub):

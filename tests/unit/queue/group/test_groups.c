@@ -11,7 +11,7 @@
 #include "tests/lib/queue_fixture.h"
 #include "tests/lib/test.h"
 
-enum { SESSION_MS = 10000, REBALANCE_MS = 30000, MEMBERS_MAX = 8 };
+enum { SESSION_MS = 10000, REBALANCE_MS = 30000, LONG_MS = 1800 * 1000, MEMBERS_MAX = 8 };
 
 struct client {
     struct queue_fixture *f;
@@ -19,6 +19,7 @@ struct client {
     const char *instance; /* NULL: dynamic */
     struct group_protocol protocols[2];
     int32_t protocol_count;
+    int32_t session_ms;
     struct group_join join;
     struct group_sync sync;
     bool is_joining;
@@ -46,6 +47,7 @@ static struct client client_of(struct queue_fixture *f, const char *name)
         .name = name,
         .protocols = {{wire_text("range"), bytes_of(name)}, {wire_text("sticky"), bytes_of(name)}},
         .protocol_count = 2,
+        .session_ms = SESSION_MS,
         .generation = -1,
     };
 }
@@ -102,7 +104,7 @@ static void begin_join(struct client *client, bool needs_id)
         .protocol_type = wire_text("consumer"),
         .protocols = client->protocols,
         .protocol_count = client->protocol_count,
-        .session_ms = SESSION_MS,
+        .session_ms = client->session_ms,
         .rebalance_ms = REBALANCE_MS,
         .needs_member_id = needs_id,
         .knows_skip_assignment = true,
@@ -418,6 +420,56 @@ TEST(groups, go_on_after_a_restart)
     pass_ms(f, 1300 * 1000); /* without offsets there is nothing to remember it for */
     CHECK(groups_find(f->queue->groups, wire_text("g")) == NULL);
     CHECK(!group_offsets_has_group(f->queue->offsets, wire_text("g")));
+    queue_fixture_free(f);
+}
+
+static void count_commit(struct offsets_commit *commit)
+{
+    *(int *)commit->owner -= 1;
+}
+
+/* Commits until the log of the group has been written anew, more than once. */
+static void commit_much(struct queue_fixture *f)
+{
+    char metadata[4000];
+    struct offsets_item item = {wire_text("app"), 0, 0, -1, {metadata, sizeof metadata}};
+    struct offsets_commit commit = {.group = wire_text("g"), .items = &item, .item_count = 1};
+    int pending = 0;
+
+    memset(metadata, 'm', sizeof metadata);
+    commit.cb = count_commit;
+    commit.owner = &pending;
+    for (item.offset = 1; item.offset <= 1200; item.offset++) {
+        pending += 1;
+        CHECK_EQ(group_offsets_commit(f->queue->offsets, &commit), 0);
+        while (pending > 0) {
+            pass_ms(f, 100);
+        }
+    }
+}
+
+/* What is stored of a group outlives the log that it was written to first. */
+TEST(groups, go_on_after_their_log_was_written_anew)
+{
+    struct queue_fixture *f = queue_fixture_new(9);
+    struct client a = client_of(f, "a");
+    struct client b = client_of(f, "b");
+    struct partition *partition;
+
+    a.session_ms = b.session_ms = LONG_MS; /* longer than what follows */
+    queue_fixture_topic(f, "app", false);
+    CHECK_OK(queue_fixture_open(f), &f->error);
+    two(&a, &b);
+    commit_much(f);
+    partition =
+        replicas_partition(image_find_text(meta_image(f->queue->meta), "__consumer_offsets"),
+                           group_offsets_partition(wire_text("g")));
+    CHECK_GT(log_start_offset(partition->log), 2);
+    queue_fixture_close(f);
+    CHECK_OK(queue_fixture_open(f), &f->error);
+    CHECK_EQ(state_of(f), GROUP_STABLE);
+    CHECK_EQ(group_offsets_get(f->queue->offsets, wire_text("g"), wire_text("app"), 0)->offset,
+             1200);
     queue_fixture_free(f);
 }
 
