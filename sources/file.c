@@ -100,7 +100,9 @@ static const struct mr_option file_options[] = {
      .fallback = "256", .min = 1, .max = 100000,
      .help = "The same beyond this number of deleted files held open."},
     {"memory", MR_OPT_SIZE, offsetof(struct file_options, memory_bytes), .fallback = "8MiB",
-     .min = 1024 * 1024, .help = "What bytes on their way to the log may use at most."},
+     .min = 1024 * 1024,
+     .help = "What bytes on their way to the log may use at most, but not less than the longest "
+             "line needs."},
     {0}};
 
 static const struct mr_metric_def file_metrics[FILE_METRIC_COUNT] = {
@@ -195,6 +197,7 @@ void file_offer(struct file_source *fs, struct block *block)
     block->base.position_at = boundary_position;
     block->base.acked = on_ack;
     block->base.owner = block;
+    block->tail->is_kept = true;
     block->tail->under_way++;
     fs->under_way++;
     if (mr_list_is_empty(&fs->parked)) {

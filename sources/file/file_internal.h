@@ -146,8 +146,11 @@ struct tail {
     bool is_copy;        /* found as the copy of a truncated file */
     bool start_at_end;   /* there before the first start, and those are not read */
     bool is_released;    /* no copy, or no longer taken for one */
+    bool has_looked;     /* for files between this one and its predecessor */
+    bool is_kept;        /* the host has a position of it, or will have */
     bool was_polled;     /* by a tick, since it last changed */
     uint32_t seen_walk;  /* the last walk that saw it */
+    uint32_t admission;  /* which new file of this run it is, from 1; 0: known before */
     int64_t content_us;  /* when its content changed last, as last seen */
     int64_t modified_us; /* as that walk saw it */
 };
@@ -269,6 +272,7 @@ struct file_source {
     bool has_started; /* the first walk has been applied */
     bool is_closing;
     uint32_t walk_count;
+    uint32_t admissions; /* new files so far */
     int loads;     /* reads under way on workers */
     int under_way; /* blocks at the host */
     struct mr_task closed_task;

@@ -295,6 +295,7 @@ static void on_position(void *owner, const void *key, size_t key_size, const voi
     if (tail != NULL) {
         memcpy(tail->key, key, FILE_KEY_SIZE);
         tail->is_restored = true;
+        tail->is_kept = true;
     }
 }
 
@@ -451,6 +452,14 @@ struct tail *find_admit(struct file_source *fs, const char *path, const char *or
         return NULL;
     }
     fs->host->random->fill(fs->host->random, tail->key, sizeof tail->key);
+    tail->admission = ++fs->admissions;
+    if (path != origin) { /* who has its place by now came later, though it was seen before */
+        struct tail *successor = mr_map_get_text(&fs->by_path, origin);
+
+        if (successor != NULL && successor->admission > 0) {
+            successor->admission = ++fs->admissions;
+        }
+    }
     tail->is_found = !fs->has_started;
     /* What was there together before anything was read is nobody's copy. */
     tail->is_released = fs->is_first_start && !fs->has_started;
@@ -614,6 +623,28 @@ static void forget_old(struct file_source *fs)
     forget(fs, &fs->missing, &fs->missing_count, missing_max(fs), FORGET_MISSING_MS);
 }
 
+/* By their names, which of two rotated files is older: the longer one (a number more); of the same
+ * length, dates grow and small numbers shift. */
+int find_compare_names(const char *left, const char *right)
+{
+    enum { DATE_DIGITS_MIN = 5 };
+    size_t left_size = strlen(left);
+    size_t right_size = strlen(right);
+    size_t at = 0;
+
+    if (left_size != right_size) {
+        return left_size > right_size ? -1 : 1;
+    }
+    while (left[at] != 0 && left[at] == right[at]) {
+        at++;
+    }
+    while (at > 0 && left[at - 1] >= '0' && left[at - 1] <= '9') {
+        at--;
+    }
+    return strspn(left + at, "0123456789") >= DATE_DIGITS_MIN ? strcmp(left, right)
+                                                              : strcmp(right, left);
+}
+
 /* The older content first, so that files rotated while nobody looked are read in their order. Time
  * stamps are coarse (a tick of the kernel); among equals, "app.log.2" is older than "app.log.1",
  * and that than "app.log". */
@@ -621,16 +652,11 @@ static int by_age(const void *left, const void *right)
 {
     const struct walk_file *a = left;
     const struct walk_file *b = right;
-    size_t a_size = strlen(a->path);
-    size_t b_size = strlen(b->path);
 
     if (a->stat.modified_us != b->stat.modified_us) {
         return a->stat.modified_us < b->stat.modified_us ? -1 : 1;
     }
-    if (a_size != b_size) {
-        return a_size > b_size ? -1 : 1;
-    }
-    return strcmp(b->path, a->path);
+    return find_compare_names(a->path, b->path);
 }
 
 void find_apply_walk(struct file_source *fs, struct walk *walk)

@@ -17,6 +17,8 @@ bool find_has_content(struct file_source *fs, const char *path, const struct ide
                       int64_t offset);
 /* `model` may be NULL. */
 void find_set_model(struct tail *tail, struct tail *model);
+/* < 0: by their names, `left` was rotated before `right`. */
+int find_compare_names(const char *left, const char *right);
 /* Looked at by each tick. */
 void find_poll(struct tail *tail);
 

@@ -16,6 +16,7 @@
 #include "base/core/disk.h"
 #include "base/core/error.h"
 #include "base/core/logger.h"
+#include "base/core/memory.h"
 
 enum { PENDING_SHIFT = 4, CHAIN_MAX = 100 };
 
@@ -29,23 +30,62 @@ static bool is_name_of(const struct tail *rotated, const struct tail *tail)
            copy_is_related(rotated->origin, tail->origin);
 }
 
+/* How much of a path is left without what a rotation put behind it: ".1", ".20260301-120000". */
+static size_t base_size(const char *path)
+{
+    size_t size = strlen(path);
+    size_t at = size;
+
+    while (at > 0 && strchr("0123456789.-_:TZ", path[at - 1]) != NULL) {
+        at--;
+    }
+    while (at < size && path[at] != '.') {
+        at++;
+    }
+    return at > 0 && path[at - 1] != '/' ? at : size;
+}
+
+/* Both have, or had, the same name, but for what a rotation put behind it. */
+static bool is_of_family(const struct tail *left, const struct tail *right)
+{
+    size_t size = base_size(left->origin);
+
+    return size == base_size(right->origin) && memcmp(left->origin, right->origin, size) == 0;
+}
+
+static bool is_rotated(const struct tail *tail)
+{
+    return tail->is_detached || tail->origin[base_size(tail->origin)] != 0;
+}
+
 /* Rotated from the same path; or, while nobody looked, to a name like it. */
 static bool can_precede(const struct tail *other, const struct tail *tail)
 {
-    if (other->is_detached && strcmp(other->origin, tail->origin) == 0) {
-        return true;
+    if (is_of_family(other, tail)) {
+        return is_rotated(other);
     }
     return (other->is_found && is_name_of(other, tail)) ||
            (other->is_detached && tail->is_found && is_name_of(tail, other));
 }
 
-/* Births are as coarse as the kernel's tick; among equals, "0.log.1" is older than "0.log". */
+/* Births are as coarse as the kernel's tick. Among equals, the one that was rotated, or that was
+ * known first. */
 static bool is_older(const struct tail *left, const struct tail *right)
 {
     int64_t left_us = left->position.identity.born_us;
     int64_t right_us = right->position.identity.born_us;
 
-    return left_us != right_us ? left_us < right_us : strlen(left->origin) > strlen(right->origin);
+    if (left_us != right_us) {
+        return left_us < right_us;
+    }
+    if (is_rotated(left) != is_rotated(right)) {
+        return is_rotated(left);
+    }
+    if (left->admission != right->admission) {
+        return left->admission < right->admission;
+    }
+    return find_compare_names(left->path == NULL ? left->origin : left->path,
+                              right->path == NULL ? right->origin : right->path) < 0;
 }
 
 /* The file whose place this one took: of those that can be, the one that was born last before it.
@@ -76,6 +116,83 @@ static struct tail *predecessor_of(struct tail *tail)
     return found;
 }
 
+/* ---- files between the predecessor and its heir that nobody has told of yet ---- */
+
+struct beside {
+    struct tail *tail;
+    const char *directory;
+    size_t base_size; /* of the tail's origin */
+    int64_t first_us; /* the predecessor's birth; -1: there is none */
+};
+
+/* Born between the two, under the same name: it had the tail's place before it. */
+static int on_beside(void *owner, const char *name)
+{
+    const struct beside *beside = owner;
+    struct file_source *fs = beside->tail->fs;
+    const struct identity *identity = &beside->tail->position.identity;
+    struct mr_disk_stat stat;
+    char *path = mr_asprintf("%s%s", beside->directory, name);
+
+    if (path == NULL) {
+        return MR_ENOMEM;
+    }
+    if (base_size(path) == beside->base_size && path[beside->base_size] != 0 &&
+        memcmp(path, beside->tail->origin, beside->base_size) == 0 &&
+        mr_map_get_text(&fs->by_path, path) == NULL && mr_disk_stat(fs->disk, path, &stat) == 0 &&
+        stat.born_us != 0 && stat.born_us <= identity->born_us &&
+        !identity_is_at(identity, &stat)) {
+        bool is_meant = path_set_match(&fs->paths, path);
+
+        if (is_meant || (beside->first_us >= 0 && stat.born_us >= beside->first_us)) {
+            find_check_path(fs, path, is_meant ? NULL : beside->tail->origin);
+        }
+    }
+    mr_free(path);
+    return 0;
+}
+
+/* What tells of rotations may lag behind what happens: a walk or an event leads to the newest file
+ * before it tells of the one that was rotated a moment ago. */
+static void look_beside(struct tail *tail)
+{
+    struct file_source *fs = tail->fs;
+    const struct tail *from = predecessor_of(tail);
+    const char *slash = strrchr(tail->origin, '/');
+    char *directory =
+        mr_strndup(tail->origin, slash == NULL ? 0 : (size_t)(slash - tail->origin) + 1);
+    struct beside beside = {
+        .tail = tail,
+        .directory = directory,
+        .base_size = base_size(tail->origin),
+        .first_us = from == NULL ? -1 : from->position.identity.born_us,
+    };
+    uint32_t before = fs->admissions;
+
+    if (directory != NULL && tail->admission > 0 && tail->position.identity.born_us != 0) {
+        (void)fs->disk->ops->list(fs->disk, directory, on_beside, &beside);
+    }
+    if (fs->admissions != before) {
+        tail->admission = ++fs->admissions; /* what came to light only now was there before */
+    }
+    mr_free(directory);
+}
+
+/* Whether all that is in it by now was taken. */
+static bool is_read(struct tail *from)
+{
+    struct mr_disk_stat stat;
+
+    if ((tail_state(from) != TAIL_IDLE && tail_state(from) != TAIL_HELD) || from->is_dirty) {
+        return false;
+    }
+    if (from->joiner == NULL) {
+        return joiner_replay_start(from->position.lanes) < 0 || reader_open(from) != 0;
+    }
+    return from->fd < 0 || mr_disk_fstat(from->fs->disk, from->fd, &stat) != 0 ||
+           stat.size_bytes == from->size_bytes;
+}
+
 bool inherit_begin(struct tail *tail)
 {
     struct file_source *fs = tail->fs;
@@ -87,13 +204,18 @@ bool inherit_begin(struct tail *tail)
         tail->joiner != NULL || tail->position.generation > 0 || tail->size_bytes <= 0) {
         return true;
     }
+    if (!tail->has_looked) {
+        tail->has_looked = true;
+        look_beside(tail);
+    }
     from = predecessor_of(tail);
     if (from == NULL || from->is_gzip || from->error_code != 0) {
         return true;
     }
-    if ((tail_state(from) != TAIL_IDLE && tail_state(from) != TAIL_HELD) || from->is_dirty ||
-        (from->joiner == NULL && joiner_replay_start(from->position.lanes) >= 0 &&
-         reader_open(from) == 0)) {
+    if (!is_read(from)) {
+        if (tail->content_us < from->content_us) {
+            tail->content_us = from->content_us; /* its turn comes behind that one's */
+        }
         file_ready(from, true);
         return false; /* its last lines first */
     }

@@ -12,10 +12,13 @@ static size_t chunk_cost(const struct pool *pool)
 int pool_init(struct pool *pool, size_t chunk_size_bytes, bool has_marks, size_t limit_bytes)
 {
     size_t marks = has_marks ? MARKS_MAX * sizeof(struct mark) : 0;
+    size_t least;
 
     *pool = (struct pool){.chunk_size_bytes = chunk_size_bytes,
-                          .block_size_bytes = sizeof(struct block) + marks,
-                          .limit_bytes = limit_bytes};
+                          .block_size_bytes = sizeof(struct block) + marks};
+    /* With less, nothing would ever be read: joined events go from one chunk to another. */
+    least = (has_marks ? 2 : 1) * (chunk_cost(pool) + pool->block_size_bytes);
+    pool->limit_bytes = limit_bytes > least ? limit_bytes : least;
     mr_list_init(&pool->free_chunks);
     mr_list_init(&pool->free_blocks);
     pool->empty = mr_buf_new(1);
@@ -28,6 +31,18 @@ static void chunk_free(struct mr_buf *buf)
     mr_free(mr_container(buf, struct chunk, buf));
 }
 
+static bool free_one_block(struct pool *pool)
+{
+    struct mr_link *link = mr_list_pop(&pool->free_blocks);
+
+    if (link == NULL) {
+        return false;
+    }
+    pool->used_bytes -= pool->block_size_bytes;
+    mr_free(mr_container(link, struct block, link));
+    return true;
+}
+
 void pool_trim(struct pool *pool)
 {
     struct mr_link *link;
@@ -38,9 +53,7 @@ void pool_trim(struct pool *pool)
         pool->used_bytes -= chunk_cost(pool);
         mr_buf_unref(&chunk->buf);
     }
-    while ((link = mr_list_pop(&pool->free_blocks)) != NULL) {
-        pool->used_bytes -= pool->block_size_bytes;
-        mr_free(mr_container(link, struct block, link));
+    while (free_one_block(pool)) {
     }
 }
 
@@ -64,10 +77,13 @@ struct chunk *pool_chunk(struct pool *pool, bool beyond)
         chunk->users = 1;
         return chunk;
     }
-    /* Room for a block with it, or the chunk could not be handed over. */
-    if (!beyond &&
-        pool->used_bytes + chunk_cost(pool) + pool->block_size_bytes > pool->limit_bytes) {
-        return NULL;
+    /* Room for a block with it, or the chunk could not be handed over. Unused blocks, of many
+     * positions without bytes, must not keep chunks out. */
+    while (!beyond &&
+           pool->used_bytes + chunk_cost(pool) + pool->block_size_bytes > pool->limit_bytes) {
+        if (!free_one_block(pool)) {
+            return NULL;
+        }
     }
     chunk = mr_malloc(chunk_cost(pool));
     if (chunk == NULL) {

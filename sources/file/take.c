@@ -249,6 +249,15 @@ static enum reader_result note_lines(struct tail *tail, const struct chunk *chun
     return result;
 }
 
+/* Pieces alone bring out no block, and a file that holds nothing else may be rotated to where no
+ * one would look for it after a restart: it becomes known by a position alone. */
+static void keep_pieces(struct tail *tail)
+{
+    if (!tail->is_kept && joiner_has_pending(tail->joiner)) {
+        (void)file_offer_position(tail); /* without it, only what was said above is at risk */
+    }
+}
+
 /* Feeds the lines of a chunk. Blocks are handed over between lines only, when the position and the
  * joiner say the same. */
 static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, size_t *ret_taken)
@@ -310,6 +319,7 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
         reader_forget_decoders(tail);
     } else {
         output_send(&output);
+        keep_pieces(tail);
     }
     fs->counts[FILE_CUT_LINES] += lines.cut;
     *ret_taken = at;

@@ -262,3 +262,77 @@ TEST(file_join, joins_cri_pieces_over_several_rotations_while_down)
     CHECK_STR(texts(f), "x|y|z|abcdefgh|");
     file_fixture_free(f);
 }
+
+/* The same between two looks at the directory, by a node that is up. */
+TEST(file_join, joins_cri_pieces_over_several_rotations_between_two_looks)
+{
+    struct file_fixture *f = file_fixture_new("0.log*", NULL);
+
+    f->options->format = FORMAT_CRI;
+    f->options->watch = WATCH_POLL;
+    f->options->multiline.timeout_ms = 3600 * 1000;
+    f->options->rotated_wait_ms = 3600 * 1000;
+    put("0.log", CRI "stdout F x\n" CRI "stdout P ab\n");
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, 1);
+    move("0.log", "0.log.20260301-000001");
+    next_birth();
+    put("0.log", CRI "stdout P cd\n");
+    move("0.log", "0.log.20260301-000002");
+    next_birth();
+    put("0.log", CRI "stdout F ef\n");
+    fake_source_until_events(f->fake, 2);
+    CHECK_STR(texts(f), "x|abcdef|");
+    file_fixture_free(f);
+}
+
+/* Pieces alone bring out no event. Their file must be known nevertheless when it is rotated to
+ * where no glob leads. */
+TEST(file_join, remembers_a_file_of_pieces_alone_over_a_crash)
+{
+    struct file_fixture *f = file_fixture_new("0.log", NULL);
+
+    f->options->format = FORMAT_CRI;
+    f->options->multiline.timeout_ms = 3600 * 1000;
+    f->options->rotated_wait_ms = 3600 * 1000;
+    put("0.log", CRI "stdout P ab\n");
+    file_fixture_start(f);
+    fake_source_pass_ms(f->fake, 200);
+    while (fake_source_position_count(f->fake) == 0) {
+        fake_source_step(f->fake, 5);
+    }
+    move("0.log", "0.log.20260301-000001");
+    file_fixture_crash(f);
+    next_birth();
+    put("0.log", CRI "stdout F cd\n");
+    fake_source_until_events(f->fake, 1);
+    CHECK_STR(texts(f), "abcd|");
+    file_fixture_free(f);
+}
+
+/* `memory` is a bound where it can be one: what the longest line needs is always to be had, and
+ * what many positions without bytes leave behind does not keep lines out. */
+TEST(file_join, reads_with_the_least_memory)
+{
+    struct file_fixture *f = file_fixture_new("0.log*", NULL);
+
+    f->options->format = FORMAT_CRI;
+    f->options->memory_bytes = 1024 * 1024;
+    f->options->line_size_bytes_max = 2 * 1024 * 1024;
+    f->options->multiline.timeout_ms = 3600 * 1000;
+    f->options->rotated_wait_ms = 3600 * 1000;
+    f->fake->holds = true;
+    for (int i = 0; i < 30; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "0.log.%d", 100 + i);
+        put(name, CRI "stderr P ab\n");
+    }
+    file_fixture_start(f);
+    fake_source_pass_ms(f->fake, 1000); /* thirty positions under way, and no byte */
+    f->fake->holds = false;
+    put("0.log", CRI "stdout F x\n" CRI "stdout F y\n");
+    fake_source_until_events(f->fake, 2);
+    CHECK_STR(texts(f), "x|y|");
+    file_fixture_free(f);
+}
