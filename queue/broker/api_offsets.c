@@ -137,7 +137,7 @@ static int16_t check_member(const struct request *request, const struct offset_c
                                   body->generation_id_or_member_epoch};
     int16_t error;
 
-    if (body->group_id.size < 0 || body->group_id.size > GROUP_ID_SIZE_MAX) {
+    if (!group_id_fits(body->group_id)) {
         return KAFKA_INVALID_GROUP_ID;
     }
     error = groups_check_commit(request->broker->groups, &caller);
@@ -263,7 +263,9 @@ static void fill_offset(const struct request *request, struct wire_string group,
     out->partition_index = partition;
     out->committed_offset = offset != NULL ? offset->offset : -1;
     out->committed_leader_epoch = offset != NULL ? offset->leader_epoch : -1;
-    out->metadata = wire_text(offset != NULL ? offset->metadata : "");
+    out->metadata = offset != NULL
+                        ? (struct wire_string){offset->metadata, offset->metadata_size_bytes}
+                        : wire_text("");
 }
 
 struct collect {
@@ -320,7 +322,7 @@ static void on_offset_fill(void *owner, struct wire_string topic, int32_t partit
     out->partition_index = partition;
     out->committed_offset = offset->offset;
     out->committed_leader_epoch = offset->leader_epoch;
-    out->metadata = wire_text(offset->metadata);
+    out->metadata = (struct wire_string){offset->metadata, offset->metadata_size_bytes};
 }
 
 static int fetch_all(struct request *request, struct wire_string group,

@@ -6,6 +6,7 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 #include "queue/group/group_internal.h"
+#include "queue/group/offsets.h"
 
 static void refuse(struct group_join *join, int16_t error, struct wire_string member_id)
 {
@@ -37,7 +38,7 @@ static bool has_nul(struct wire_string text)
 
 static int16_t check(const struct groups *groups, const struct group_join *join)
 {
-    if (join->group.size <= 0 || has_nul(join->group)) {
+    if (join->group.size <= 0 || !group_id_fits(join->group)) {
         return KAFKA_INVALID_GROUP_ID;
     }
     if (join->session_ms < groups->config.session_ms_min ||

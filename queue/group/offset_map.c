@@ -175,6 +175,7 @@ int offset_map_put(struct offset_map *map, struct wire_string group_id,
 {
     struct offset_group *group = need_group(map, group_id);
     uint8_t key[KEY_SIZE_MAX];
+    int32_t metadata_size = item->metadata.size > 0 ? item->metadata.size : 0;
     struct group_offset *offset;
     void *old = NULL;
 
@@ -189,9 +190,12 @@ int offset_map_put(struct offset_map *map, struct wire_string group_id,
         .offset = item->offset,
         .leader_epoch = item->leader_epoch,
         .commit_time_ms = commit_time_ms,
-        .metadata = mr_strndup(item->metadata.size > 0 ? item->metadata.data : "",
-                               item->metadata.size > 0 ? (size_t)item->metadata.size : 0),
+        .metadata = mr_calloc(1, (size_t)metadata_size + 1),
+        .metadata_size_bytes = metadata_size,
     };
+    if (offset->metadata != NULL && metadata_size > 0) {
+        memcpy(offset->metadata, item->metadata.data, (size_t)metadata_size);
+    }
     if (offset->metadata == NULL ||
         mr_map_put(&group->offsets, key, make_key(item->topic, item->partition, key), offset,
                    &old) != 0) {

@@ -51,6 +51,12 @@ struct group_offsets {
     void *watcher;
 };
 
+bool group_id_fits(struct wire_string id)
+{
+    return id.size == 0 || (id.size > 0 && id.size <= GROUP_ID_SIZE_MAX &&
+                            memchr(id.data, 0, (size_t)id.size) == NULL);
+}
+
 /* ---- records ---- */
 
 /* Adds one record to the batch; value NULL: a tombstone. */
@@ -118,7 +124,7 @@ static int take_offset(struct group_offsets *offsets, const struct batch_record 
     struct offsets_item item;
     int rc = wire_record_key_read(type, record->key, (size_t)record->key_size, arena, &key);
 
-    if (rc != 0 || !offset_map_fits(key.topic)) {
+    if (rc != 0 || !offset_map_fits(key.topic) || !group_id_fits(key.group)) {
         return rc;
     }
     if (record->value_size < 0) {
@@ -139,7 +145,9 @@ static int take_group(struct group_offsets *offsets, const struct batch_record *
     int rc = wire_record_key_read(&wire_group_metadata_record, record->key,
                                   (size_t)record->key_size, arena, &key);
 
-    return rc == 0 ? offset_map_put_value(&offsets->map, key.group, value) : rc;
+    return rc == 0 && group_id_fits(key.group)
+               ? offset_map_put_value(&offsets->map, key.group, value)
+               : rc;
 }
 
 /* What cannot be read, or is of a kind that is not known, is passed over. */
@@ -302,6 +310,9 @@ int group_offsets_commit(struct group_offsets *offsets, struct offsets_commit *c
     int rc = batch_builder_begin(&offsets->builder, now_ms);
 
     mr_assert(commit->item_count > 0 || commit->has_group_value);
+    if (!group_id_fits(commit->group)) {
+        return MR_EINVAL;
+    }
     if (rc == 0 && commit->has_group_value) {
         rc = add_group(offsets, commit->group, commit->group_value);
     }
@@ -380,8 +391,11 @@ static int rewrite_group(struct rewrite *rewrite, const struct offset_group *gro
     int rc = group->value != NULL ? rewrite_value(rewrite, group) : 0;
 
     while (rc == 0 && (offset = offset_group_next(group, &cursor, &topic, &partition)) != NULL) {
-        struct offsets_item item = {topic, partition, offset->offset, offset->leader_epoch,
-                                    wire_text(offset->metadata)};
+        struct offsets_item item = {topic,
+                                    partition,
+                                    offset->offset,
+                                    offset->leader_epoch,
+                                    {offset->metadata, offset->metadata_size_bytes}};
         rc = rewrite_offset(rewrite, wire_text(group->id), &item, offset->commit_time_ms);
     }
     return rc;

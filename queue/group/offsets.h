@@ -33,7 +33,8 @@ struct group_offset {
     int64_t offset;
     int32_t leader_epoch;
     int64_t commit_time_ms;
-    char *metadata; /* never NULL */
+    char *metadata; /* of any bytes; never NULL, and a NUL behind them */
+    int32_t metadata_size_bytes;
 };
 
 struct group_offsets_config {
@@ -73,6 +74,9 @@ struct offsets_commit {
     int rc;
     struct mr_link link; /* the store's */
 };
+
+/* Whether a group may have this name: up to GROUP_ID_SIZE_MAX bytes, none of them NUL. */
+bool group_id_fits(struct wire_string id);
 
 /* 0 and cb later, or a negative code and no callback: MR_EAGAIN (try again), MR_ETOOLARGE, MR_EIO
  * ... */

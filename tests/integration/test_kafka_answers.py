@@ -239,6 +239,38 @@ def test_groups_without_members(peer):
     assert [(row["group_id"], row["error_code"]) for row in gone["results"]] == [("g", 0), ("none", 69)]
 
 
+def test_metadata_of_a_commit_is_bytes(peer):
+    create(peer, "t")
+    for metadata in ("Hello\0world!", "", "\0"):
+        ask(peer, "OffsetCommit", 8, group_id="g", topics=[
+            {"name": "t", "partitions": [{"committed_offset": 5, "committed_metadata": metadata}]}])
+        fetched = ask(peer, "OffsetFetch", 7, group_id="g", topics=None)
+        assert fetched["topics"][0]["partitions"][0]["metadata"] == metadata
+    refused = ask(peer, "OffsetCommit", 8, group_id="a\0b", topics=[
+        {"name": "t", "partitions": [{"committed_offset": 5}]}])
+    assert refused["topics"][0]["partitions"][0]["error_code"] == 24, "INVALID_GROUP_ID"
+    ask(peer, "DeleteTopics", 5, topic_names=["t"])
+    assert ask(peer, "OffsetFetch", 8, groups=[{"group_id": "g", "topics": None}])["groups"][0]["topics"] == []
+
+
+def test_all_records_that_are_wrong_are_named(peer):
+    """KIP-467: by this clients know which of their records may be sent again."""
+    create(peer, "t", cleanup_policy="compact")
+
+    def record(delta, key):
+        body = b"\0" + raw.varint(0) + raw.varint(delta) + \
+            (raw.varint(-1) if key is None else raw.varint(len(key)) + key) + raw.varint(1) + b"v" + raw.varint(0)
+        return raw.varint(len(body)) + body
+
+    keys = [b"a", None, b"b", None, None]
+    batch = raw.record_batch(count=len(keys), records=b"".join(record(*pair) for pair in enumerate(keys)))
+    answer = ask(peer, "Produce", 9, acks=1, topic_data=[
+        {"name": "t", "partition_data": [{"index": 0, "records": batch}]}])
+    part = answer["responses"][0]["partition_responses"][0]
+    assert part["error_code"] == INVALID_RECORD
+    assert [row["batch_index"] for row in part["record_errors"]] == [1, 3, 4]
+
+
 def test_administration(peer):
     create(peer, "t", cleanup_policy="compact")
     answer = ask(peer, "DeleteRecords", 2, topics=[{"name": "t", "partitions": [{"offset": 0}]}])
