@@ -185,18 +185,61 @@ static void check_here(struct produce_part *part)
     part->check.records_size_bytes_max = limit_bytes;
 }
 
+static void count_wrong(void *owner, int32_t record_index)
+{
+    (void)record_index;
+    *(int32_t *)owner += 1;
+}
+
+static void name_wrong(void *owner, int32_t record_index)
+{
+    struct produce_part *part = owner;
+    struct produce_response_record_error_array *list = &part->out->record_errors;
+
+    list->items[list->count++] = (struct produce_response_record_error){
+        .batch_index = record_index, .batch_index_error_message = wire_text(part->result.reason)};
+}
+
+static void check_again(struct produce_part *part, void (*on_wrong)(void *, int32_t), void *owner)
+{
+    struct batch_check check = part->check;
+    struct batch_check_result result;
+
+    check.on_wrong = on_wrong;
+    check.owner = owner;
+    mr_bytes_clear(check.scratch);
+    (void)batch_check(&check, part->records->data, (size_t)part->records->size, &result);
+}
+
+/* KIP-467: which records are to blame. All of them where the check is cheap to repeat, as clients
+ * tell the innocent that they may come again; else the first. */
+static void name_wrong_records(struct produce_part *part)
+{
+    struct produce_response_record_error_array *list = &part->out->record_errors;
+    int32_t count = 0;
+
+    if (part->result.record_index < 0) {
+        return;
+    }
+    if (!part->is_large) {
+        check_again(part, count_wrong, &count);
+    }
+    if (produce_response_record_error_array_make(&part->produce->request->arena, list,
+                                                 count > 0 ? count : 1) != 0) {
+        return;
+    }
+    list->count = 0;
+    if (count > 0) {
+        check_again(part, name_wrong, part);
+    } else {
+        name_wrong(part, part->result.record_index);
+    }
+}
+
 static void refuse_batch(struct produce_part *part)
 {
-    struct produce *produce = part->produce;
-    struct produce_response_partition *out = part->out;
-
-    refuse(produce, out, part->error, part->result.reason);
-    if (part->result.record_index >= 0 &&
-        produce_response_record_error_array_make(&produce->request->arena, &out->record_errors,
-                                                 1) == 0) {
-        out->record_errors.items[0].batch_index = part->result.record_index;
-        out->record_errors.items[0].batch_index_error_message = wire_text(part->result.reason);
-    }
+    refuse(part->produce, part->out, part->error, part->result.reason);
+    name_wrong_records(part);
 }
 
 static const char *check_topic(const struct image_topic *topic, int16_t *ret_error)

@@ -128,38 +128,65 @@ static int16_t check_numbers(struct batch_check_result *result)
     return KAFKA_NONE;
 }
 
+/* What is wrong about one record, and not about the batch. */
+static int16_t check_record(const struct batch_check *check, const struct batch_record *record,
+                            struct batch_check_result *result, const char **ret_reason)
+{
+    int64_t timestamp_ms;
+
+    if ((check->flags & BATCH_CHECK_KEYS) != 0 && record->key_size < 0) {
+        *ret_reason = "a compacted topic needs keys";
+        return KAFKA_INVALID_RECORD;
+    }
+    if (__builtin_add_overflow(result->header.base_timestamp_ms, record->timestamp_delta_ms,
+                               &timestamp_ms) ||
+        timestamp_ms < check->timestamp_before_ms || timestamp_ms > check->timestamp_after_ms) {
+        *ret_reason = "the timestamp is out of range";
+        return KAFKA_INVALID_TIMESTAMP;
+    }
+    if (record->offset_delta == 0 || timestamp_ms > result->max_timestamp_ms) {
+        result->max_timestamp_ms = timestamp_ms;
+    }
+    return KAFKA_NONE;
+}
+
 static int16_t check_records(const struct batch_check *check, const uint8_t *records,
                              size_t size_bytes, struct batch_check_result *result)
 {
-    bool wants_keys = (check->flags & BATCH_CHECK_KEYS) != 0;
     struct batch_iterator iterator;
     struct batch_record record;
-    int64_t timestamp_ms;
+    const char *reason = NULL;
+    int32_t first_wrong = -1;
+    int16_t error = KAFKA_NONE;
     int rc;
 
     batch_iterator_init(&iterator, &result->header, records, size_bytes);
     for (int32_t i = 0; (rc = batch_iterator_next(&iterator, &record)) == 1; i++) {
+        const char *why = NULL;
+        int16_t code;
         result->record_index = i;
         if (record.offset_delta != i) {
             return refuse(result, KAFKA_INVALID_RECORD, "offset deltas are not 0, 1, 2, ...");
         }
-        if (wants_keys && record.key_size < 0) {
-            return refuse(result, KAFKA_INVALID_RECORD, "a compacted topic needs keys");
+        code = check_record(check, &record, result, &why);
+        if (code == KAFKA_NONE) {
+            continue;
         }
-        if (__builtin_add_overflow(result->header.base_timestamp_ms, record.timestamp_delta_ms,
-                                   &timestamp_ms) ||
-            timestamp_ms < check->timestamp_before_ms || timestamp_ms > check->timestamp_after_ms) {
-            return refuse(result, KAFKA_INVALID_TIMESTAMP, "the timestamp is out of range");
+        if (first_wrong < 0) {
+            first_wrong = i;
+            reason = why;
+            error = code;
         }
-        if (i == 0 || timestamp_ms > result->max_timestamp_ms) {
-            result->max_timestamp_ms = timestamp_ms;
+        if (check->on_wrong == NULL) {
+            return refuse(result, code, why);
         }
+        check->on_wrong(check->owner, i);
     }
     if (rc != 0) {
         return refuse(result, KAFKA_INVALID_RECORD, "the records do not parse");
     }
-    result->record_index = -1;
-    return KAFKA_NONE;
+    result->record_index = first_wrong;
+    return error == KAFKA_NONE ? KAFKA_NONE : refuse(result, error, reason);
 }
 
 static int16_t check_decompressed(const struct batch_check *check, const void *data,

@@ -22,11 +22,14 @@ struct batch_check {
     int64_t timestamp_after_ms;
     struct mr_codec_context *codecs;
     struct mr_bytes *scratch; /* decompressed records go here; grows to the largest seen */
+    /* Told of each record whose key or timestamp is wrong; NULL: the check ends at the first. */
+    void (*on_wrong)(void *owner, int32_t record_index);
+    void *owner;
 };
 
 struct batch_check_result {
     struct batch_header header;
-    int32_t record_index;     /* the record that is wrong; -1: the batch as a whole */
+    int32_t record_index;     /* the first record that is wrong; -1: the batch as a whole */
     int64_t max_timestamp_ms; /* of the records; the header's is the producer's word */
     const char *reason;       /* a literal for the answer's error message; NULL when fine */
     bool is_inflated;         /* MESSAGE_TOO_LARGE by records_size_bytes_max */

@@ -21,7 +21,6 @@ ABSENT = "'absent'"
 ALLOWED = [
     Allowed("says why", ".*", ".*error_message", "None|''", "'text'"),
     Allowed("says why, in other fields", "Produce: .*", r".*record_errors\[.\]", ABSENT, "{}"),
-    Allowed("names the first record that is wrong, not all", "Produce: .*", r".*record_errors\[.\]", "{}", ABSENT),
     Allowed("no log start offset beside an error", "Produce: .*", r".*log_start_offset", "0", "-1"),
     Allowed("no tiered storage, no recompression: no settings for them", ".*", TIERED, millrace=ABSENT),
     Allowed("flush.ms is 1000: fsync", ".*", r".*configs\.flush\.ms\..*"),
