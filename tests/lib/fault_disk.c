@@ -12,6 +12,7 @@
 
 #include "base/core/list.h"
 #include "tests/lib/disk_journal.h"
+#include "tests/lib/temporary.h"
 
 enum { PATH_RING_COUNT = 8, PATH_SIZE = 4096 };
 
@@ -498,9 +499,8 @@ static char *join(const char *directory, const char *name)
 
 static char *make_temporary(void)
 {
-    const char *parent = getenv("TMPDIR");
     char *real;
-    char *template = join(parent != NULL ? parent : "/tmp", "millrace-test-XXXXXX");
+    char *template = join(test_temporary_parent(), "millrace-test-XXXXXX");
     char *made = mkdtemp(template);
 
     mr_assert(made != NULL);

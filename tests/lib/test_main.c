@@ -16,6 +16,7 @@
 
 #include "base/core/memory.h"
 #include "base/core/random.h"
+#include "tests/lib/temporary.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_internal.h"
 
@@ -43,12 +44,11 @@ uint64_t test_seed(void)
 const char *test_tmpdir(void)
 {
     struct test *test = running_test;
-    const char *parent = getenv("TMPDIR");
 
     mr_assert(test != NULL);
     if (test->tmpdir[0] == '\0') {
         (void)snprintf(test->tmpdir, sizeof test->tmpdir, "%s/millrace-test-XXXXXX",
-                       parent == NULL || *parent == '\0' ? "/tmp" : parent);
+                       test_temporary_parent());
         if (mkdtemp(test->tmpdir) == NULL) {
             test_fail(__FILE__, __LINE__, "mkdtemp %s: %s", test->tmpdir, strerror(errno));
         }
