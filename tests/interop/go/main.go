@@ -52,8 +52,35 @@ func byFranz(address, codec, topic string) {
 			next++
 		})
 	}
+	memberByFranz(ctx, address, topic)
 	_, err = admin.DeleteTopics(ctx, topic)
 	check(err)
+}
+
+// A member reads all, commits, and leaves; the next one finds nothing but what is new.
+func memberByFranz(ctx context.Context, address, topic string) {
+	for turn := 0; turn < 2; turn++ {
+		member, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit())
+		check(err)
+		want, got := count, 0
+		if turn > 0 {
+			want = 1
+			check(member.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte("last")}).FirstErr())
+		}
+		for got < want {
+			fetches := member.PollFetches(ctx)
+			for _, failure := range fetches.Errors() {
+				check(failure.Err)
+			}
+			got += fetches.NumRecords()
+		}
+		if got != want {
+			log.Fatalf("%d records for %d", got, want)
+		}
+		check(member.CommitUncommittedOffsets(ctx))
+		member.Close()
+	}
 }
 
 func bySarama(address, codec, topic string) {
@@ -92,6 +119,36 @@ func bySarama(address, codec, topic string) {
 		}
 	}
 	check(partition.Close())
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	group, err := sarama.NewConsumerGroup([]string{address}, topic, config)
+	check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	member := &saramaMember{done: cancel}
+	if err = group.Consume(ctx, []string{topic}, member); err != nil && ctx.Err() == nil {
+		check(err)
+	}
+	check(group.Close())
+	if member.got != count {
+		log.Fatalf("a member got %d records", member.got)
+	}
+}
+
+type saramaMember struct {
+	got  int
+	done func()
+}
+
+func (m *saramaMember) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (m *saramaMember) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+func (m *saramaMember) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	for message := range claim.Messages() {
+		session.MarkMessage(message, "")
+		if m.got++; m.got == count {
+			m.done()
+		}
+	}
+	return nil
 }
 
 func main() {
