@@ -1,7 +1,9 @@
 /* The inside of the file source, for this room alone.
  *
- *     file.c      the plugin: options, start and end, whose turn it is, offering
+ *     file.c      the plugin: start and end, whose turn it is, offering
+ *     options.c   what it can be told, and what it counts
  *     find.c      paths -> files: which file is new, moved, copied, gone
+ *     tails.c     the files that are known
  *     watch.c     inotify and the walks over the directories
  *     reader.c    one file: read, split, hand over; truncation and end
  *     pool.c      memory for bytes and spans, bounded
@@ -86,6 +88,12 @@ enum file_metric {
     FILE_MALFORMED_LINES,
     FILE_METRIC_COUNT
 };
+
+/* options.c */
+extern const struct mr_option file_options[];
+extern const struct mr_metric_def file_metrics[FILE_METRIC_COUNT];
+/* What no single option shows. MR_ECONFIG with words. */
+int file_options_check(const void *raw, struct mr_error *error);
 
 /* ---- one file ---- */
 
@@ -273,8 +281,8 @@ struct file_source {
     bool is_closing;
     uint32_t walk_count;
     uint32_t admissions; /* new files so far */
-    int loads;     /* reads under way on workers */
-    int under_way; /* blocks at the host */
+    int loads;           /* reads under way on workers */
+    int under_way;       /* blocks at the host */
     struct mr_task closed_task;
     source_close_cb closed;
     void *closed_owner;
