@@ -327,6 +327,8 @@ void find_check_path(struct file_source *fs, const char *path, const char *origi
 void find_apply_walk(struct file_source *fs, struct walk *walk);
 void find_tick(struct file_source *fs);
 void find_detach(struct tail *tail);
+
+/* tails.c */
 void find_index_head(struct tail *tail);
 void find_unindex_head(struct tail *tail);
 void find_free_all(struct file_source *fs);

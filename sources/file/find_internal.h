@@ -1,13 +1,33 @@
-/* Between find.c and copy.c: the indexes, and who is whose copy. */
+/* Between find.c, tails.c and copy.c: the indexes, and who is whose copy. */
 #ifndef SOURCES_FILE_FIND_INTERNAL_H
 #define SOURCES_FILE_FIND_INTERNAL_H
 
 #include "sources/file/file_internal.h"
 
-/* ---- find.c ---- */
+/* ---- tails.c ---- */
 
+/* In state MISSING, without a path; `origin` is the path under which it counts. NULL without
+ * memory.
+ */
+struct tail *tail_new(struct file_source *fs, const char *origin, size_t origin_size,
+                      const struct position *position);
+void tail_free(struct tail *tail);
+/* Where it is now; the text is copied. Who was there before is not asked. */
+void tail_set_path(struct tail *tail, const char *path);
+void tail_clear_path(struct tail *tail);
+/* Before and after its inode number changes. */
+void tail_unindex_inode(struct tail *tail);
+void tail_index_inode(struct tail *tail);
+/* The lists of those that are deleted or missing. */
+void tail_join_gone(struct tail *tail);
+void tail_leave_gone(struct tail *tail);
 struct tail *find_by_inode(struct file_source *fs, uint64_t inode); /* first of a chain */
 struct tail *find_by_head(struct file_source *fs, uint64_t hash, size_t size); /* likewise */
+/* `model` may be NULL. */
+void find_set_model(struct tail *tail, struct tail *model);
+
+/* ---- find.c ---- */
+
 /* A known file is at this path. */
 void find_bind(struct tail *tail, const char *path, const struct mr_disk_stat *stat);
 /* A new file. `origin` is the path under which it counts. NULL without memory. */
@@ -15,8 +35,6 @@ struct tail *find_admit(struct file_source *fs, const char *path, const char *or
                         const struct mr_disk_stat *stat);
 bool find_has_content(struct file_source *fs, const char *path, const struct identity *identity,
                       int64_t offset);
-/* `model` may be NULL. */
-void find_set_model(struct tail *tail, struct tail *model);
 /* < 0: by their names, `left` was rotated before `right`. */
 int find_compare_names(const char *left, const char *right);
 /* Looked at by each tick. */
