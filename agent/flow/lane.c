@@ -11,75 +11,25 @@
  * 4. Refused for good (the disk failed under the log): the lane stays stopped and says so; nothing
  * is lost, as the positions have not moved.
  * 5. The node stops (lane_end): what would wait, and all behind it, is cancelled.
- *
- * A checkpoint holds the table as of some offset, so it is only written once the log is on the
- * platter up to there: otherwise a power loss could leave positions without their lines. Two slots
- * are written in turn; a start takes the newest one that is whole and not ahead of the log. A disk
- * without any room gets the older slot back first, as deleting segments waits for a checkpoint. */
-#include "agent/flow/lane.h"
+ */
+#include "agent/flow/lane_internal.h"
 
 #include <string.h>
 
 #include "base/codec/codec.h"
-#include "base/core/disk.h"
 #include "base/core/logger.h"
-#include "base/core/loop.h"
 #include "base/core/memory.h"
-#include "base/core/workers.h"
 #include "queue/wire/batch.h"
 #include "queue/wire/batch_check.h"
 
 enum {
     LANE_IN_FLIGHT = 4,
     LANE_RETRY_MS = 250,
-    LANE_CHECKPOINT_MS = 30000,
-    LANE_CHECKPOINT_SOON_MS = 1000,
     LANE_CHECKPOINT_OFFSETS = 1000000, /* replayed at most, about, after a crash */
-    LANE_CHECKPOINT_SIZE_MAX = 256 << 20,
     LANE_BATCH_SIZE_MAX = 128 << 20,
 };
 
-enum checkpoint_state { CHECKPOINT_IDLE, CHECKPOINT_SYNCING, CHECKPOINT_WRITING };
-
-struct lane {
-    struct lane_env env;
-    char *topic;
-    int32_t partition;
-    enum queue_when_full when_full;
-    struct queue_producer *producer;
-    struct mr_link batches; /* done ones first, then submitted ones, then those that wait */
-    int in_flight;
-    int refused;          /* code of the batch that stopped the lane; 0: it runs */
-    bool is_refusal_told; /* false: the first that waits was refused inside of a call */
-    bool is_troubled;     /* the log was told of; once until it works again */
-    int64_t drops;        /* events dropped since then */
-    bool is_ending;
-    bool is_cut; /* something was cancelled: nothing that is behind it may be appended */
-    struct mr_timer retry_timer;
-    struct mr_task retry_task;
-    struct mr_task pump_task;
-    struct positions positions;
-    bool is_closing;
-    void (*closed)(void *owner);
-    void *closed_owner;
-    /* the checkpoint */
-    enum checkpoint_state checkpoint_state;
-    struct mr_timer checkpoint_timer;
-    struct mr_work checkpoint_work;
-    struct mr_bytes checkpoint_bytes;
-    char *checkpoint_paths[2];
-    uint64_t checkpoint_generation;
-    bool is_checkpoint_troubled;
-    bool is_last_checkpoint_tried;
-    int64_t checkpoint_offset;         /* durable */
-    int64_t checkpoint_offset_writing; /* being written */
-    int checkpoint_rc;
-    struct mr_codec_context *codecs;
-    struct mr_bytes scratch;
-};
-
 static void lane_pump(struct lane *lane);
-static void checkpoint_start(struct lane *lane);
 static void close_step(struct lane *lane);
 
 struct positions *lane_positions(struct lane *lane)
@@ -134,7 +84,7 @@ static struct lane_batch *first_waiting(const struct lane *lane)
     return NULL;
 }
 
-static void retry_in(struct lane *lane, int64_t delay_ms)
+void lane_retry_in(struct lane *lane, int64_t delay_ms)
 {
     if (mr_timer_start(&lane->retry_timer, delay_ms) != 0) {
         mr_task_post(&lane->retry_task); /* no memory for a timer: without a pause then */
@@ -163,7 +113,7 @@ static void lane_settle(struct lane *lane)
             int rc = positions_apply(&lane->positions, batch->pos->data, batch->pos->size_bytes,
                                      batch->events, batch->append.next_offset);
             if (rc == MR_ENOMEM) {
-                retry_in(lane, LANE_RETRY_MS);
+                lane_retry_in(lane, LANE_RETRY_MS);
                 return;
             }
             mr_assert(rc == 0); /* we have encoded it */
@@ -206,7 +156,7 @@ static void drop_oldest(struct lane *lane)
         mr_warn("the oldest records were dropped to make room", KV_STR("topic", lane->topic),
                 KV_I64("records_unread", records));
     }
-    retry_in(lane, rc == 0 ? 0 : LANE_RETRY_MS);
+    lane_retry_in(lane, rc == 0 ? 0 : LANE_RETRY_MS);
 }
 
 static void tell_trouble(struct lane *lane, int rc)
@@ -245,7 +195,8 @@ static void lane_refused(struct lane *lane, int rc)
         return;
     }
     if (is_room && queue_producer_drop_passed(lane->producer) == 0) {
-        retry_in(lane, 0); /* what all sinks have makes room before anything is dropped or waits */
+        lane_retry_in(lane,
+                      0); /* what all sinks have makes room before anything is dropped or waits */
         return;
     }
     tell_trouble(lane, rc);
@@ -253,7 +204,7 @@ static void lane_refused(struct lane *lane, int rc)
     if (is_room && lane->when_full == QUEUE_DROP_OLDEST) {
         drop_oldest(lane);
     } else {
-        retry_in(lane, LANE_RETRY_MS);
+        lane_retry_in(lane, LANE_RETRY_MS);
     }
 }
 
@@ -266,7 +217,7 @@ static void on_appended(struct queue_append *append)
     if (append->rc == 0) {
         batch_finish(lane, batch, LANE_APPENDED);
         if (lane->positions.offset - lane->checkpoint_offset > LANE_CHECKPOINT_OFFSETS) {
-            checkpoint_start(lane);
+            lane_checkpoint_start(lane);
         }
     } else {
         batch->state = LANE_WAITS; /* what came behind it was not submitted, so it is the first */
@@ -362,7 +313,7 @@ static void on_space(void *owner)
     struct lane *lane = owner;
 
     if (lane->refused != 0) {
-        retry_in(lane, 0);
+        lane_retry_in(lane, 0);
     }
 }
 
@@ -383,178 +334,11 @@ void lane_end(struct lane *lane)
 {
     lane->is_ending = true;
     if (lane->refused != 0) {
-        retry_in(lane, 0); /* asked once more, and then cancelled */
+        lane_retry_in(lane, 0); /* asked once more, and then cancelled */
     }
-}
-
-/* ---- the checkpoint ---- */
-
-static void checkpoint_run(struct mr_work *work)
-{
-    struct lane *lane = work->owner;
-    struct mr_disk *disk = lane->env.disk;
-    const char *path = lane->checkpoint_paths[(lane->checkpoint_generation + 1) % 2];
-    const struct mr_bytes *bytes = &lane->checkpoint_bytes;
-
-    lane->checkpoint_rc = mr_disk_write_file(disk, path, bytes->data, bytes->size_bytes, NULL);
-    if (lane->checkpoint_rc == MR_ENOSPC && mr_disk_unlink(disk, path) == 0) {
-        lane->checkpoint_rc = mr_disk_write_file(disk, path, bytes->data, bytes->size_bytes, NULL);
-    }
-}
-
-static void checkpoint_done(struct mr_work *work)
-{
-    struct lane *lane = work->owner;
-
-    lane->checkpoint_state = CHECKPOINT_IDLE;
-    mr_bytes_done(&lane->checkpoint_bytes);
-    if (lane->checkpoint_rc == 0) {
-        lane->checkpoint_generation++; /* a slot that failed is the next to be written, too */
-        lane->checkpoint_offset = lane->checkpoint_offset_writing;
-        if (lane->refused != 0) {
-            retry_in(lane, 0); /* segments may go that waited for this */
-        }
-    } else {
-        lane->positions.is_dirty = true;
-        if (!lane->is_checkpoint_troubled) {
-            mr_warn("positions cannot be checkpointed; the last checkpoint stays",
-                    KV_STR("topic", lane->topic), KV_ERR(lane->checkpoint_rc));
-        }
-    }
-    lane->is_checkpoint_troubled = lane->checkpoint_rc != 0;
-    if (lane->is_closing) {
-        mr_task_post(&lane->pump_task);
-    }
-}
-
-static void checkpoint_write(struct lane *lane)
-{
-    lane->checkpoint_state = CHECKPOINT_WRITING;
-    lane->checkpoint_work =
-        (struct mr_work){.run = checkpoint_run, .done = checkpoint_done, .owner = lane};
-    if (mr_workers_submit(lane->env.workers, &lane->checkpoint_work) != 0) {
-        lane->checkpoint_rc = MR_EAGAIN;
-        checkpoint_done(&lane->checkpoint_work);
-    }
-}
-
-static void on_synced(void *owner, int rc)
-{
-    struct lane *lane = owner;
-
-    if (rc == 0) {
-        checkpoint_write(lane);
-        return;
-    }
-    lane->checkpoint_rc = rc;
-    checkpoint_done(&lane->checkpoint_work);
-}
-
-static void checkpoint_start(struct lane *lane)
-{
-    if (lane->checkpoint_state != CHECKPOINT_IDLE || !lane->positions.is_dirty) {
-        return;
-    }
-    mr_bytes_init(&lane->checkpoint_bytes);
-    positions_encode(&lane->positions, lane->checkpoint_generation + 1, &lane->checkpoint_bytes);
-    lane->checkpoint_offset_writing = lane->positions.offset;
-    lane->positions.is_dirty = false;
-    lane->checkpoint_work.owner = lane;
-    lane->checkpoint_state = CHECKPOINT_SYNCING;
-    lane->checkpoint_rc = lane->checkpoint_bytes.failed;
-    if (lane->checkpoint_rc == 0) {
-        lane->checkpoint_rc = queue_producer_sync(lane->producer, on_synced, lane);
-    }
-    if (lane->checkpoint_rc != 0) {
-        checkpoint_done(&lane->checkpoint_work);
-    }
-}
-
-static void on_checkpoint_timer(struct mr_timer *timer)
-{
-    struct lane *lane = timer->owner;
-
-    checkpoint_start(lane);
-    (void)mr_timer_start(timer, LANE_CHECKPOINT_MS);
-}
-
-void lane_checkpoint_soon(struct lane *lane)
-{
-    int64_t due_us = mr_loop_now_us(lane->env.loop) + INT64_C(1000) * LANE_CHECKPOINT_SOON_MS;
-
-    if (!lane->is_closing &&
-        (!mr_timer_is_running(&lane->checkpoint_timer) || lane->checkpoint_timer.due_us > due_us)) {
-        (void)mr_timer_start(&lane->checkpoint_timer, LANE_CHECKPOINT_SOON_MS);
-    }
-}
-
-/* The log asks before it deletes what a start would have to replay. */
-static int on_before_delete(void *owner, int64_t new_start_offset)
-{
-    struct lane *lane = owner;
-
-    if (lane->checkpoint_offset >= new_start_offset) {
-        return 0;
-    }
-    checkpoint_start(lane);
-    return MR_EAGAIN;
 }
 
 /* ---- start ---- */
-
-static int checkpoint_read(struct lane *lane, int slot, struct positions *ret_positions,
-                           uint64_t *ret_generation)
-{
-    char *data = NULL;
-    size_t size = 0;
-    int rc = mr_disk_read_file(lane->env.disk, lane->checkpoint_paths[slot],
-                               LANE_CHECKPOINT_SIZE_MAX, &data, &size, NULL);
-
-    if (rc == 0) {
-        rc = positions_decode(ret_positions, data, size, ret_generation);
-    }
-    mr_free(data);
-    if (rc != 0 && rc != MR_ENOENT && rc != MR_ENOMEM) {
-        mr_warn("a checkpoint of positions is damaged; the other one, or the log, is used",
-                KV_STR("path", lane->checkpoint_paths[slot]), KV_ERR(rc));
-    }
-    return rc;
-}
-
-/* A checkpoint that is ahead of the log stands for lines that are gone: it must not be met again
- * when the log has grown past it. */
-static void checkpoint_reject(struct lane *lane, int slot, int64_t offset)
-{
-    mr_warn("a checkpoint of positions is ahead of the log and is not used",
-            KV_STR("path", lane->checkpoint_paths[slot]), KV_I64("offset", offset),
-            KV_I64("log_end_offset", lane_end_offset(lane)));
-    (void)lane->env.disk->ops->unlink(lane->env.disk, lane->checkpoint_paths[slot]);
-}
-
-/* Damage is survived; without memory the start fails, as going on would read everything anew. */
-static int checkpoint_load(struct lane *lane)
-{
-    for (int slot = 0; slot < 2; slot++) {
-        struct positions candidate;
-        uint64_t generation = 0;
-        positions_init(&candidate, &lane->env.node_uuid);
-        int rc = checkpoint_read(lane, slot, &candidate, &generation);
-        if (rc == MR_ENOMEM) {
-            return rc;
-        }
-        if (rc == 0 && candidate.offset > lane_end_offset(lane)) {
-            checkpoint_reject(lane, slot, candidate.offset);
-        } else if (rc == 0 && generation > lane->checkpoint_generation) {
-            struct positions other = lane->positions;
-            lane->positions = candidate;
-            candidate = other;
-            lane->checkpoint_generation = generation;
-        }
-        positions_done(&candidate);
-    }
-    lane->checkpoint_offset = lane->positions.offset;
-    return 0;
-}
 
 /* A batch that we did not make, or that is damaged, tells nothing; its records are unattributed. */
 static int replay_batch(void *owner, int64_t base_offset, const uint8_t *batch, size_t size)
@@ -593,7 +377,7 @@ static int replay_batch(void *owner, int64_t base_offset, const uint8_t *batch, 
 static int lane_recover(struct lane *lane, struct mr_error *error)
 {
     int64_t from;
-    int rc = checkpoint_load(lane);
+    int rc = lane_checkpoint_load(lane);
 
     if (rc != 0) {
         return mr_fail(error, rc, "topic '%s'", lane->topic);
@@ -611,15 +395,6 @@ static int lane_recover(struct lane *lane, struct mr_error *error)
         positions_pass(&lane->positions, lane_end_offset(lane));
     }
     return rc;
-}
-
-static int lane_paths(struct lane *lane)
-{
-    const char *directory = queue_producer_directory(lane->producer);
-
-    lane->checkpoint_paths[0] = mr_asprintf("%s/sources.0.positions", directory);
-    lane->checkpoint_paths[1] = mr_asprintf("%s/sources.1.positions", directory);
-    return lane->checkpoint_paths[0] == NULL || lane->checkpoint_paths[1] == NULL ? MR_ENOMEM : 0;
 }
 
 static void lane_free(struct lane *lane)
@@ -656,7 +431,7 @@ int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
     mr_bytes_init(&lane->scratch);
     positions_init(&lane->positions, &env->node_uuid);
     mr_timer_init(&lane->retry_timer, env->loop, on_retry, lane);
-    mr_timer_init(&lane->checkpoint_timer, env->loop, on_checkpoint_timer, lane);
+    mr_timer_init(&lane->checkpoint_timer, env->loop, lane_on_checkpoint_timer, lane);
     mr_task_init(&lane->pump_task, env->loop, on_pump, lane);
     mr_task_init(&lane->retry_task, env->loop, on_retry_task, lane);
     lane->topic = mr_strdup(topic);
@@ -668,7 +443,7 @@ int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
     if (rc != 0) {
         goto free_lane;
     }
-    rc = lane_paths(lane);
+    rc = lane_checkpoint_paths(lane);
     if (rc == 0) {
         rc = lane_recover(lane, error);
     }
@@ -678,7 +453,7 @@ int lane_open(const struct lane_env *env, const char *topic, int32_t partition,
     if (rc != 0) {
         goto free_lane;
     }
-    queue_producer_set_before_delete(lane->producer, on_before_delete, lane);
+    queue_producer_set_before_delete(lane->producer, lane_on_before_delete, lane);
     *ret_lane = lane;
     return 0;
 free_lane:
@@ -702,7 +477,7 @@ static void close_step(struct lane *lane)
     }
     if (lane->positions.is_dirty && !lane->is_last_checkpoint_tried) {
         lane->is_last_checkpoint_tried = true;
-        checkpoint_start(lane);
+        lane_checkpoint_start(lane);
         if (lane->checkpoint_state != CHECKPOINT_IDLE) {
             return;
         }
