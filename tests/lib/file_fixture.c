@@ -40,6 +40,16 @@ struct file_fixture *file_fixture_new(const char *pattern, const char *second)
     return f;
 }
 
+struct file_fixture *file_fixture_reading(const char *pattern, const char *text, size_t events)
+{
+    struct file_fixture *f = file_fixture_new(pattern, NULL);
+
+    put("a.log", text);
+    file_fixture_start(f);
+    fake_source_until_events(f->fake, events);
+    return f;
+}
+
 void file_fixture_free(struct file_fixture *f)
 {
     fake_source_host_free(f->fake);

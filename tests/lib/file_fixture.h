@@ -16,6 +16,8 @@ struct file_fixture {
 
 /* Not started; patterns are relative to the test's directory; up to 4, ends with NULL. */
 struct file_fixture *file_fixture_new(const char *pattern, const char *second);
+/* Started, and so many events of the file a.log, that has this text, are read. */
+struct file_fixture *file_fixture_reading(const char *pattern, const char *text, size_t events);
 void file_fixture_free(struct file_fixture *f);
 void file_fixture_start(struct file_fixture *f);
 void file_fixture_restart(struct file_fixture *f); /* in good order */

@@ -9,11 +9,8 @@
 /* P3: with the copy inside of the glob each line comes exactly once. */
 TEST(file_copy, reads_no_line_of_a_copy_inside_of_the_glob_twice)
 {
-    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log*", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     copy("a.log", "a.log.1");
     fake_source_pass_ms(f->fake, 500);
     cut("a.log", 0);
@@ -30,11 +27,8 @@ TEST(file_copy, reads_no_line_of_a_copy_inside_of_the_glob_twice)
 /* What was not yet read when the file was truncated is in the copy, also outside of the glob. */
 TEST(file_copy, reads_the_rest_of_a_truncated_file_from_its_copy)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     append("a.log", "3\n4\nhalf");
     copy("a.log", "a.log.1");
     put("a.log", "5\n");
@@ -51,11 +45,8 @@ TEST(file_copy, reads_the_rest_of_a_truncated_file_from_its_copy)
 
 static void copytruncate_while_down(const char *glob)
 {
-    struct file_fixture *f = file_fixture_new(glob, NULL);
+    struct file_fixture *f = file_fixture_reading(glob, "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     fake_source_stop(f->fake);
     append("a.log", "3\n");
     copy("a.log", "a.log.1");
@@ -83,11 +74,8 @@ TEST(file_copy, finds_the_copy_of_a_copytruncate_while_down_outside_of_the_glob)
 /* A known file is found again by its identity, also where its name no longer matches. */
 TEST(file_copy, drains_what_was_renamed_while_down)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n", 1);
 
-    put("a.log", "1\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 1);
     fake_source_stop(f->fake);
     append("a.log", "2\n");
     move("a.log", "old-a");
@@ -106,11 +94,8 @@ TEST(file_copy, drains_what_was_renamed_while_down)
 
 static void gzip_running(const char *glob, int events)
 {
-    struct file_fixture *f = file_fixture_new(glob, NULL);
+    struct file_fixture *f = file_fixture_reading(glob, "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     move("a.log", "a.log.1");
     put("a.log", "3\n");
     fake_source_until_events(f->fake, 3);
@@ -138,11 +123,8 @@ TEST(file_copy, leaves_compressed_files_outside_of_the_glob_alone)
 /* Rotated and compressed while the node was down, with unread lines. */
 static void gzip_while_down(const char *glob)
 {
-    struct file_fixture *f = file_fixture_new(glob, NULL);
+    struct file_fixture *f = file_fixture_reading(glob, "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     fake_source_stop(f->fake);
     append("a.log", "3\n4\n");
     compress_file("a.log", "a.log.1.gz");
@@ -186,12 +168,9 @@ TEST(file_copy, reads_compressed_files_that_the_glob_names)
 /* P29: closed soon after its end, and P1: not before. */
 TEST(file_copy, reads_a_deleted_file_to_its_end_and_closes_it)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n", 1);
     struct file_source *fs;
 
-    put("a.log", "1\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 1);
     append("a.log", "2\nlast");
     gone("a.log");
     fake_source_until_events(f->fake, 3);
@@ -276,11 +255,8 @@ TEST(file_copy, polls_where_events_are_not_to_be_had)
 /* copytruncate with compress, while nobody looked: the copy is there compressed only. */
 TEST(file_copy, reads_on_in_a_copy_that_was_compressed_while_down)
 {
-    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log*", "one\ntwo\n", 2);
 
-    put("a.log", "one\ntwo\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     fake_source_stop(f->fake);
     append("a.log", "three\n");
     compress_file("a.log", "a.log.1.gz");
@@ -296,13 +272,11 @@ TEST(file_copy, reads_on_in_a_copy_that_was_compressed_while_down)
 /* Seen while it is being compressed: what there is of the head tells nothing yet. */
 TEST(file_copy, waits_for_the_head_of_a_file_that_is_being_compressed)
 {
-    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+    struct file_fixture *f = file_fixture_reading(
+        "a.log*", "a first line, so that there is something to compress\nand another one\n", 2);
     char *data;
     size_t size;
 
-    put("a.log", "a first line, so that there is something to compress\nand another one\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     compress_file("a.log", "b");
     size = read_whole("b", &data);
     write_bytes("a.log.1.gz", data, size / 2);

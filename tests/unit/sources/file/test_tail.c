@@ -7,11 +7,8 @@
 
 TEST(file_tail, reads_what_is_there_and_what_is_added)
 {
-    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    struct file_fixture *f = file_fixture_reading("*.log", "one\ntwo\n", 2);
 
-    put("a.log", "one\ntwo\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     append("a.log", "three\n");
     fake_source_until_events(f->fake, 3);
     CHECK_STR(texts(f), "one|two|three|");
@@ -35,11 +32,8 @@ TEST(file_tail, delivers_a_file_of_one_short_line_at_once)
 /* A line is taken when its end is there, and then in one piece. */
 TEST(file_tail, waits_for_the_end_of_a_line)
 {
-    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    struct file_fixture *f = file_fixture_reading("*.log", "one\nhal", 1);
 
-    put("a.log", "one\nhal");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 1);
     fake_source_pass_ms(f->fake, 3000);
     CHECK_STR(texts(f), "one|");
     append("a.log", "f\r\n");
@@ -51,11 +45,8 @@ TEST(file_tail, waits_for_the_end_of_a_line)
 /* P8: restarts, with the file renamed in between, repeat nothing. */
 TEST(file_tail, repeats_nothing_over_restarts)
 {
-    struct file_fixture *f = file_fixture_new("*.log*", NULL);
+    struct file_fixture *f = file_fixture_reading("*.log*", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     file_fixture_restart(f);
     fake_source_pass_ms(f->fake, 100);
     append("a.log", "3\n");
@@ -73,11 +64,8 @@ TEST(file_tail, repeats_nothing_over_restarts)
 /* What was taken and not durable comes again after a crash, and only that. */
 TEST(file_tail, goes_on_after_a_crash_where_the_log_ends)
 {
-    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    struct file_fixture *f = file_fixture_reading("*.log", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     f->fake->holds = true;
     append("a.log", "3\n4\n");
     fake_source_pass_ms(f->fake, 500);
@@ -94,11 +82,8 @@ TEST(file_tail, goes_on_after_a_crash_where_the_log_ends)
  * inside. */
 TEST(file_tail, drains_a_renamed_file_and_reads_the_new_one)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n", 1);
 
-    put("a.log", "1\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 1);
     move("a.log", "a.log.1");
     append("a.log.1", "2\n");
     put("a.log", "3\n");
@@ -114,11 +99,8 @@ TEST(file_tail, drains_a_renamed_file_and_reads_the_new_one)
 
 TEST(file_tail, reads_no_rotated_file_twice_where_the_glob_matches_it)
 {
-    struct file_fixture *f = file_fixture_new("a.log*", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log*", "1\n", 1);
 
-    put("a.log", "1\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 1);
     move("a.log", "a.log.1");
     put("a.log", "2\n");
     fake_source_until_events(f->fake, 2);
@@ -171,11 +153,8 @@ TEST(file_tail, loses_nothing_over_a_thousand_rotations)
 /* P3, with the copy outside of the glob, all read before. */
 TEST(file_tail, starts_again_at_zero_after_a_truncation)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n2\n3\n", 3);
 
-    put("a.log", "1\n2\n3\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 3);
     cut("a.log", 0);
     append("a.log", "4\n");
     fake_source_until_events(f->fake, 4);
@@ -190,11 +169,8 @@ TEST(file_tail, starts_again_at_zero_after_a_truncation)
 /* P4: rewritten beyond the old offset before we look. */
 TEST(file_tail, notices_a_rewrite_past_the_old_offset)
 {
-    struct file_fixture *f = file_fixture_new("a.log", NULL);
+    struct file_fixture *f = file_fixture_reading("a.log", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     put("a.log", "eins\nzwei\ndrei\n");
     fake_source_until_events(f->fake, 5);
     fake_source_pass_ms(f->fake, 3000);
@@ -205,11 +181,8 @@ TEST(file_tail, notices_a_rewrite_past_the_old_offset)
 /* P5: the same inode number, another file; running and down. */
 TEST(file_tail, reads_a_new_file_on_an_old_inode_from_its_start)
 {
-    struct file_fixture *f = file_fixture_new("*.log", NULL);
+    struct file_fixture *f = file_fixture_reading("*.log", "1\n2\n", 2);
 
-    put("a.log", "1\n2\n");
-    file_fixture_start(f);
-    fake_source_until_events(f->fake, 2);
     gone("a.log");
     fake_source_pass_ms(f->fake, 3000);
     put("a.log", "1\n2\n3\n");
