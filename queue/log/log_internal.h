@@ -196,6 +196,8 @@ int segment_store_index(struct segment *segment);
 int segment_clean_tail(struct segment *segment);
 void segment_scan_init(struct segment *segment, struct scan *scan, struct log_file *file,
                        void *buffer, size_t buffer_size);
+/* The same with a buffer for checking, that is to be freed. */
+int segment_scan_open(struct segment *segment, struct scan *scan, uint8_t **ret_buffer);
 
 /* ---- producer.c ---- */
 

@@ -50,21 +50,15 @@ int segment_verify(struct segment *segment, int64_t from, int64_t offset, int64_
                    int64_t *ret_to, int64_t *ret_next_offset)
 {
     struct scan_item item = {0};
-    struct log_file *file;
     struct scan scan;
     uint8_t *buffer;
     int64_t end = from;
     int rc;
 
-    rc = segment_file(segment, &file);
+    rc = segment_scan_open(segment, &scan, &buffer);
     if (rc != 0) {
         return rc;
     }
-    buffer = mr_malloc(LOG_SCAN_BUFFER_SIZE);
-    if (buffer == NULL) {
-        return MR_ENOMEM;
-    }
-    segment_scan_init(segment, &scan, file, buffer, LOG_SCAN_BUFFER_SIZE);
     scan.position = from;
     scan.offset = offset;
     scan.is_offset_exact = false;

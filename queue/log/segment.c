@@ -261,6 +261,22 @@ void segment_scan_init(struct segment *segment, struct scan *scan, struct log_fi
     scan->known_count = segment->damage_count;
 }
 
+int segment_scan_open(struct segment *segment, struct scan *scan, uint8_t **ret_buffer)
+{
+    struct log_file *file;
+    int rc = segment_file(segment, &file);
+
+    if (rc != 0) {
+        return rc;
+    }
+    *ret_buffer = mr_malloc(LOG_SCAN_BUFFER_SIZE);
+    if (*ret_buffer == NULL) {
+        return MR_ENOMEM;
+    }
+    segment_scan_init(segment, scan, file, *ret_buffer, LOG_SCAN_BUFFER_SIZE);
+    return 0;
+}
+
 void segment_note(struct segment *segment, const struct batch_header *header, int64_t position)
 {
     struct segment_index *index = &segment->index;
@@ -315,20 +331,14 @@ static int rebuild_scan(struct segment *segment, struct scan *scan, int64_t hole
 int segment_rebuild(struct segment *segment, int64_t file_size, int64_t hole_limit,
                     int64_t *ret_tail_bytes)
 {
-    struct log_file *file;
     struct scan scan;
     uint8_t *buffer;
     int rc;
 
-    rc = segment_file(segment, &file);
+    rc = segment_scan_open(segment, &scan, &buffer);
     if (rc != 0) {
         return rc;
     }
-    buffer = mr_malloc(LOG_SCAN_BUFFER_SIZE);
-    if (buffer == NULL) {
-        return MR_ENOMEM;
-    }
-    segment_scan_init(segment, &scan, file, buffer, LOG_SCAN_BUFFER_SIZE);
     scan.end = file_size;
     index_clear(&segment->index);
     segment->size_bytes = 0;
@@ -349,7 +359,6 @@ int segment_rebuild(struct segment *segment, int64_t file_size, int64_t hole_lim
 int segment_each(struct segment *segment, int64_t offset, segment_batch_cb cb, void *owner)
 {
     struct scan_item item = {0};
-    struct log_file *file;
     struct scan scan;
     uint8_t *buffer;
     int rc;
@@ -357,15 +366,10 @@ int segment_each(struct segment *segment, int64_t offset, segment_batch_cb cb, v
     if (segment->size_bytes == 0) {
         return 0;
     }
-    rc = segment_file(segment, &file);
+    rc = segment_scan_open(segment, &scan, &buffer);
     if (rc != 0) {
         return rc;
     }
-    buffer = mr_malloc(LOG_SCAN_BUFFER_SIZE);
-    if (buffer == NULL) {
-        return MR_ENOMEM;
-    }
-    segment_scan_init(segment, &scan, file, buffer, LOG_SCAN_BUFFER_SIZE);
     scan.check_from =
         INT64_MAX; /* a broken header still makes the scan compare checksums behind it */
     while ((rc = scan_next(&scan, &item)) > 0) {
