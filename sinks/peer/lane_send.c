@@ -122,9 +122,21 @@ static void refused(struct lane *lane, const struct flight *flight, int code)
     lane_split(lane, lane->is_plain ? 0 : records / 2 + records % 2);
 }
 
+/* The hub has taken nothing, or nobody knows whether it has. */
+static void not_answered(struct lane *lane, enum answer_class answer)
+{
+    if (answer == ANSWER_UNSURE) {
+        lane_unsure(lane, "%s", lane->reason);
+    } else {
+        lane_fail(lane, answer == ANSWER_AUTH ? SINK_AUTH : SINK_RETRY, "%s", lane->reason);
+    }
+}
+
 static void whole_answered(struct lane *lane, struct flight *flight, int code, int64_t base_offset)
 {
-    switch (classify(code)) {
+    enum answer_class answer = classify(code);
+
+    switch (answer) {
     case ANSWER_OK:
         mr_assert(flight->write == lane_first(lane));
         acknowledged(lane, flight, base_offset,
@@ -135,20 +147,18 @@ static void whole_answered(struct lane *lane, struct flight *flight, int code, i
         refused(lane, flight, code);
         break;
     case ANSWER_UNSURE:
-        lane_unsure(lane, "%s", lane->reason);
-        break;
     case ANSWER_RETRY:
-        lane_fail(lane, SINK_RETRY, "%s", lane->reason);
-        break;
     case ANSWER_AUTH:
-        lane_fail(lane, SINK_AUTH, "%s", lane->reason);
+        not_answered(lane, answer);
         break;
     }
 }
 
 static void piece_answered(struct lane *lane, struct flight *flight, int code, int64_t base_offset)
 {
-    switch (classify(code)) {
+    enum answer_class answer = classify(code);
+
+    switch (answer) {
     case ANSWER_OK:
         acknowledged(lane, flight, base_offset, lane->piece.record_count);
         lane_split_taken(lane);
@@ -157,13 +167,9 @@ static void piece_answered(struct lane *lane, struct flight *flight, int code, i
         lane_split_refused(lane, code);
         break;
     case ANSWER_UNSURE:
-        lane_unsure(lane, "%s", lane->reason);
-        break;
     case ANSWER_RETRY:
-        lane_fail(lane, SINK_RETRY, "%s", lane->reason);
-        break;
     case ANSWER_AUTH:
-        lane_fail(lane, SINK_AUTH, "%s", lane->reason);
+        not_answered(lane, answer);
         break;
     }
 }
