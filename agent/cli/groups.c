@@ -41,26 +41,10 @@ static const char *text(const json_t *row, const char *key)
 
 static int print(struct groups *groups, const char *const *titles, const char *const *keys)
 {
-    struct cli_table table;
-    json_t *row;
-    size_t place;
-
     if (cli_is_json(groups->output)) {
         return cli_print_json(json_incref(groups->rows));
     }
-    cli_table_init(&table, titles);
-    json_array_foreach(groups->rows, place, row)
-    {
-        for (size_t i = 0; keys[i] != NULL; i++) {
-            json_t *value = json_object_get(row, keys[i]);
-            if (json_is_integer(value)) {
-                cli_table_number(&table, json_integer_value(value));
-            } else {
-                cli_table_text(&table, json_string_value(value));
-            }
-        }
-    }
-    return cli_table_print(&table, !groups->no_header);
+    return cli_table_rows(groups->rows, titles, keys, !groups->no_header);
 }
 
 /* ---- list ---- */

@@ -1,6 +1,7 @@
 #include "agent/cli/table.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,4 +127,26 @@ int cli_table_print(struct cli_table *table, bool has_header)
     }
     cli_table_done(table);
     return has_failed || fflush(stdout) != 0 ? CLI_FAILED : CLI_OK;
+}
+
+int cli_table_rows(const json_t *rows, const char *const *titles, const char *const *keys,
+                   bool has_header)
+{
+    struct cli_table table;
+    json_t *row;
+    size_t place;
+
+    cli_table_init(&table, titles);
+    json_array_foreach(rows, place, row)
+    {
+        for (size_t i = 0; keys[i] != NULL; i++) {
+            json_t *value = json_object_get(row, keys[i]);
+            if (json_is_integer(value)) {
+                cli_table_number(&table, json_integer_value(value));
+            } else {
+                cli_table_text(&table, json_string_value(value));
+            }
+        }
+    }
+    return cli_table_print(&table, has_header);
 }

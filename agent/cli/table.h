@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct json_t json_t;
+
 enum { CLI_COLUMNS_MAX = 16 };
 
 struct cli_table {
@@ -28,5 +30,8 @@ void cli_table_printf(struct cli_table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* To stdout. An exit code; the table is done afterwards. */
 int cli_table_print(struct cli_table *table, bool has_header);
+/* A whole table: of each object of an array the values with these names (ending with NULL). */
+int cli_table_rows(const json_t *rows, const char *const *titles, const char *const *keys,
+                   bool has_header);
 
 #endif
