@@ -135,3 +135,11 @@ def add_acl(connection, principal, operation, resource, name, pattern=LITERAL, p
         string(principal) + string(host) + struct.pack(">bb", operation, permission)
     answer = connection.call(CREATE_ACLS, 1, body)
     return struct.unpack(">h", answer[8:10])[0]
+
+
+def end_offset(hub, topic):
+    """How many records partition 0 of the topic has, by the hub's own socket; -1: there is no such topic."""
+    with Connection(str(hub.socket_path)) as control:
+        answer = control.call(2, 1, struct.pack(">iih", -1, 1, len(topic)) + topic.encode() +
+                              struct.pack(">iiq", 1, 0, -1))
+    return struct.unpack(">q", answer[-8:])[0]

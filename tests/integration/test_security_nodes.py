@@ -8,7 +8,7 @@ import yaml
 import node as node_module
 import raw_kafka
 from node import PATIENCE_S, wait_until
-from raw_kafka import Connection, Scram
+from raw_kafka import Connection, Scram, end_offset
 from security import certificates, metric, openssl, raw, server_tls  # noqa: F401
 
 confluent_kafka = pytest.importorskip("confluent_kafka")
@@ -16,13 +16,6 @@ confluent_kafka = pytest.importorskip("confluent_kafka")
 KEY = "kJ2yV9c0p1Qm7sX4tR8uZ6wA"
 AUTHENTICATION_FAILED = 58
 raw_kafka.HASHES["CLUSTER-KEY"] = "sha512"
-
-
-def end_offset(hub, topic):
-    with Connection(str(hub.socket_path)) as control:
-        answer = control.call(2, 1, struct.pack(">iih", -1, 1, len(topic)) + topic.encode() +
-                              struct.pack(">iiq", 1, 0, -1))
-    return struct.unpack(">q", answer[-8:])[0]
 
 
 @pytest.fixture

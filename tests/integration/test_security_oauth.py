@@ -11,7 +11,7 @@ import node as node_module
 import raw_kafka
 from issuer import Key, Server, key_set, token
 from node import PATIENCE_S, wait_until
-from raw_kafka import Connection
+from raw_kafka import Connection, end_offset
 from security import allow, certificates, metric, raw, server_tls, sources  # noqa: F401
 
 kafka = pytest.importorskip("kafka")
@@ -306,13 +306,6 @@ def edge(node, tmp_path, certificates):
                                         "tls": {"ca": str(certificates / "ca.pem")}}}}, "edge").start()
 
     return make
-
-
-def end_offset(hub, topic):
-    with Connection(str(hub.socket_path)) as control:
-        answer = control.call(2, 1, struct.pack(">iih", -1, 1, len(topic)) + topic.encode() +
-                              struct.pack(">iiq", 1, 0, -1))
-    return struct.unpack(">q", answer[-8:])[0]
 
 
 def test_an_edge_brings_a_token_from_a_file(asking, edge, keys, tmp_path):

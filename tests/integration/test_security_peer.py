@@ -1,24 +1,15 @@
 """An edge that forwards to a hub which asks who it is."""
 
-import struct
 import time
 
 import pytest
 
 import raw_kafka
 from node import wait_until
-from raw_kafka import Connection
+from raw_kafka import Connection, end_offset
 from security import certificates, metric, server_tls  # noqa: F401
 
 PASSWORD = "edge's own"
-
-
-def end_offset(hub, topic):
-    """How many records the topic has, by the hub's own socket."""
-    with Connection(str(hub.socket_path)) as control:
-        answer = control.call(2, 1, struct.pack(">iih", -1, 1, len(topic)) + topic.encode() +
-                              struct.pack(">iiq", 1, 0, -1))
-    return struct.unpack(">q", answer[-8:])[0]
 
 
 @pytest.fixture
