@@ -258,6 +258,23 @@ static void keep_pieces(struct tail *tail)
     }
 }
 
+/* Before the line at `at` of the chunk: the block is handed over with the position there, and
+ * another one is begun. *noted: up to where the lines are in the position. */
+static enum reader_result output_renew(struct output *output, size_t at, size_t *noted)
+{
+    if (*noted < at) {
+        enum reader_result result =
+            note_lines(output->tail, output->raw, output->raw->buf.data + at,
+                       output->first + (int64_t)at, output->in_long);
+        *noted = at;
+        if (result != READER_MORE) {
+            return result;
+        }
+    }
+    output_send(output);
+    return output_open(output, false) ? READER_MORE : READER_STARVED;
+}
+
 /* Feeds the lines of a chunk. Blocks are handed over between lines only, when the position and the
  * joiner say the same. */
 static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, size_t *ret_taken)
@@ -275,7 +292,6 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
         size_t taken;
         size_t count = lines_split(&lines, chunk->buf.data + at, chunk->buf.size_bytes - at,
                                    (uint32_t)at, spans, 64, &taken);
-
         size_t end = at + taken;
 
         if (count == 0) {
@@ -286,22 +302,13 @@ static enum reader_result take_joined(struct tail *tail, struct chunk *chunk, si
             size_t next = i + 1 < count ? spans[i + 1].offset : end;
 
             if (output.block == NULL || !output_fits(&output, tail->joiner, span->size)) {
-                if (noted < span->offset) {
-                    result = note_lines(tail, chunk, chunk->buf.data + span->offset,
-                                        output.first + span->offset, output.in_long);
-                    noted = span->offset;
-                }
-                if (result != READER_MORE) {
-                    break;
-                }
-                output_send(&output);
-                if (!output_open(&output, false)) {
-                    result = READER_STARVED;
-                    break;
-                }
+                result = output_renew(&output, span->offset, &noted);
             }
-            if (output_feed(&output, span, output.first + (int64_t)next) != 0) {
+            if (result == READER_MORE &&
+                output_feed(&output, span, output.first + (int64_t)next) != 0) {
                 result = READER_STARVED;
+            }
+            if (result != READER_MORE) {
                 break;
             }
             fs->counts[FILE_LINES] += output.in_long ? 0 : 1;
