@@ -262,11 +262,51 @@ static struct broker_oauth oauth_of(const struct queue_oauth *oauth)
     };
 }
 
-static int open_broker(struct queue *queue, const struct queue_config *config,
-                       struct mr_error *error)
+static struct broker_security security_of(const struct queue_config *config)
+{
+    return (struct broker_security){
+        .is_enforced = config->security.is_enforced,
+        .allows_without_acl = config->security.allows_without_acl,
+        .super_users = config->security.super_users,
+        .super_user_count = config->security.super_user_count,
+        .principal_rules = config->security.principal_rules,
+        .principal_rule_count = config->security.principal_rule_count,
+        .certificate_names = config->security.certificate_names,
+        .certificate_name_count = config->security.certificate_name_count,
+        .oauth = oauth_of(&config->security.oauth),
+        .cluster_key = config->security.cluster_key,
+        .nodes = config->security.nodes,
+        .node_count = config->security.node_count,
+    };
+}
+
+/* NULL without memory. */
+static struct broker_listener_config *listeners_of(const struct queue_config *config)
 {
     struct broker_listener_config *listeners =
         mr_calloc(config->listener_count + 1, sizeof *listeners);
+
+    for (size_t i = 0; listeners != NULL && i < config->listener_count; i++) {
+        const struct queue_listener_spec *spec = &config->listeners[i];
+        listeners[i] = (struct broker_listener_config){
+            .address = spec->address,
+            .advertise = spec->advertise,
+            .is_control = spec->is_control,
+            .connections_max = spec->connections_max,
+            .connection_rate_max = spec->connection_rate_max,
+            .inherited_fd = spec->inherited_fd,
+            .tls = spec->tls,
+            .sasl_mechanisms = spec->sasl,
+            .sasl_session_ms = spec->sasl_session_ms,
+        };
+    }
+    return listeners;
+}
+
+static int open_broker(struct queue *queue, const struct queue_config *config,
+                       struct mr_error *error)
+{
+    struct broker_listener_config *listeners = listeners_of(config);
     struct broker_config broker = {
         .loop = config->loop,
         .disk = config->disk,
@@ -292,37 +332,12 @@ static int open_broker(struct queue *queue, const struct queue_config *config,
         .listeners = listeners,
         .listener_count = config->listener_count,
         .audit = audit_trail_of(queue->audit),
-        .security = {.is_enforced = config->security.is_enforced,
-                     .allows_without_acl = config->security.allows_without_acl,
-                     .super_users = config->security.super_users,
-                     .super_user_count = config->security.super_user_count,
-                     .principal_rules = config->security.principal_rules,
-                     .principal_rule_count = config->security.principal_rule_count,
-                     .certificate_names = config->security.certificate_names,
-                     .certificate_name_count = config->security.certificate_name_count,
-                     .oauth = oauth_of(&config->security.oauth),
-                     .cluster_key = config->security.cluster_key,
-                     .nodes = config->security.nodes,
-                     .node_count = config->security.node_count},
+        .security = security_of(config),
     };
     int rc;
 
     if (listeners == NULL) {
         return mr_fail(error, MR_ENOMEM, "listeners");
-    }
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct queue_listener_spec *spec = &config->listeners[i];
-        listeners[i] = (struct broker_listener_config){
-            .address = spec->address,
-            .advertise = spec->advertise,
-            .is_control = spec->is_control,
-            .connections_max = spec->connections_max,
-            .connection_rate_max = spec->connection_rate_max,
-            .inherited_fd = spec->inherited_fd,
-            .tls = spec->tls,
-            .sasl_mechanisms = spec->sasl,
-            .sasl_session_ms = spec->sasl_session_ms,
-        };
     }
     rc = broker_open(&broker, &queue->broker, error);
     mr_free(listeners);
