@@ -6,6 +6,7 @@
 #include "queue/queue_internal.h"
 #include "queue/wire/batch_builder.h"
 #include "queue/wire/bytes.h"
+#include "queue/wire/produce.h"
 #include "queue/wire/writer.h"
 #include "tests/lib/test.h"
 
@@ -252,4 +253,22 @@ struct mr_buf *queue_fixture_batch(struct queue_fixture *f, int count, size_t si
     batch_builder_done(&builder);
     mr_free(value);
     return batch;
+}
+
+int32_t queue_fixture_produce(struct queue_fixture *f, struct mr_stream *stream, const char *topic,
+                              const struct mr_buf *batch)
+{
+    struct produce_request_partition partition = {
+        .records = {.data = batch->data, .size = (int32_t)batch->size_bytes}};
+    struct produce_request_topic produced = {.name = wire_text(topic),
+                                             .partition_data = {&partition, 1}};
+    struct produce_request request;
+    struct produce_response response;
+
+    produce_request_init(&request);
+    request.acks = 1;
+    request.topic_data = (struct produce_request_topic_array){&produced, 1};
+    CHECK_EQ(queue_fixture_ask(f, stream, WIRE_API_PRODUCE, 9, &request, &response), 0);
+    CHECK_EQ(response.responses.items[0].partition_responses.items[0].error_code, 0);
+    return response.throttle_time_ms;
 }

@@ -56,5 +56,8 @@ int queue_fixture_ask(struct queue_fixture *f, struct mr_stream *stream, int api
                       const void *request, void *ret_response);
 /* A batch of `count` records with values of `size` bytes; one reference. */
 struct mr_buf *queue_fixture_batch(struct queue_fixture *f, int count, size_t size);
+/* Produces it into partition 0, acknowledged; for how many ms the client is to wait. */
+int32_t queue_fixture_produce(struct queue_fixture *f, struct mr_stream *stream, const char *topic,
+                              const struct mr_buf *batch);
 
 #endif

@@ -163,19 +163,9 @@ static void fill(struct queue_fixture *f, int megabytes)
 {
     struct mr_stream *stream = queue_fixture_connect(f);
     struct mr_buf *batch = queue_fixture_batch(f, 10, 90000);
-    struct produce_request_partition partition = {
-        .records = {.data = batch->data, .size = (int32_t)batch->size_bytes}};
-    struct produce_request_topic topic = {.name = wire_text("t"),
-                                          .partition_data = {&partition, 1}};
-    struct produce_request request;
-    struct produce_response response;
 
-    produce_request_init(&request);
-    request.acks = 1;
-    request.topic_data = (struct produce_request_topic_array){&topic, 1};
     for (int i = 0; i < megabytes; i++) {
-        CHECK_EQ(queue_fixture_ask(f, stream, WIRE_API_PRODUCE, 9, &request, &response), 0);
-        CHECK_EQ(response.responses.items[0].partition_responses.items[0].error_code, 0);
+        (void)queue_fixture_produce(f, stream, "t", batch);
     }
     mr_buf_unref(batch);
     mr_stream_close(stream, false);

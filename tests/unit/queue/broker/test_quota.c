@@ -49,20 +49,10 @@ static void set_quota(struct queue_fixture *f, const char *key, double value)
 static int32_t produce(struct queue_fixture *f, struct mr_stream *client)
 {
     struct mr_buf *batch = queue_fixture_batch(f, 1, VALUE_SIZE);
-    struct produce_request_partition partition = {
-        .records = {.data = batch->data, .size = (int32_t)batch->size_bytes}};
-    struct produce_request_topic topic = {.name = wire_text("t"),
-                                          .partition_data = {&partition, 1}};
-    struct produce_request request;
-    struct produce_response response;
+    int32_t throttle_ms = queue_fixture_produce(f, client, "t", batch);
 
-    produce_request_init(&request);
-    request.acks = 1;
-    request.topic_data = (struct produce_request_topic_array){&topic, 1};
-    CHECK_EQ(queue_fixture_ask(f, client, WIRE_API_PRODUCE, 9, &request, &response), 0);
-    CHECK_EQ(response.responses.items[0].partition_responses.items[0].error_code, 0);
     mr_buf_unref(batch);
-    return response.throttle_time_ms;
+    return throttle_ms;
 }
 
 static int32_t fetch(struct queue_fixture *f, struct mr_stream *client, int32_t *ret_size)

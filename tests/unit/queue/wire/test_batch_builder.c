@@ -9,6 +9,7 @@
 #include "base/core/memory.h"
 #include "base/core/random.h"
 #include "queue/wire/batch_check.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
 enum { SIZE_MAX_BYTES = 1 << 16, LINES_MAX = 400 };
@@ -252,28 +253,12 @@ TEST(batch_builder, records_that_do_not_shrink_stay_uncompressed)
     teardown(&f);
 }
 
-struct countdown {
-    int left;
-    bool has_fired;
-};
-
-static bool should_fail(void *owner)
-{
-    struct countdown *countdown = owner;
-
-    if (countdown->left-- > 0) {
-        return false;
-    }
-    countdown->has_fired = true;
-    return true;
-}
-
 /* Goal: a finish that failed for want of memory can be tried again, and the last record has its
  * extra headers once. Method: fail the n-th allocation, for n until none failed; finish again each
  * time. */
 TEST(batch_builder, a_failed_finish_loses_nothing)
 {
-    struct countdown countdown = {0, true};
+    struct fault fault = {.fired = 1};
     struct line lines[3];
     struct fixture f;
 
@@ -284,7 +269,7 @@ TEST(batch_builder, a_failed_finish_loses_nothing)
     for (int i = 0; i < 100; i++) {
         batch_header_append(&f.extra, "mr.pos", "pppppppppp", 10);
     }
-    for (int n = 0; countdown.has_fired; n++) {
+    for (int n = 1; fault_fired(&fault); n++) {
         struct batch_builder_options options = {
             .size_bytes_max = 4096, .codec = MR_CODEC_GZIP, .codecs = f.codecs};
         struct batch_builder builder;
@@ -295,11 +280,11 @@ TEST(batch_builder, a_failed_finish_loses_nothing)
         for (int i = 0; i < 3; i++) {
             CHECK_EQ(add(&f, &builder, &lines[i]), 0);
         }
-        countdown = (struct countdown){n, false};
-        mr_memory_set_fault(should_fail, &countdown);
+        fault_set_more(&fault, n, -1, MR_ENOMEM);
+        fault_heap(&fault);
         rc = batch_builder_finish(&builder, NULL, f.extra.data, f.extra.size_bytes, 100, &buf);
-        mr_memory_set_fault(NULL, NULL);
-        CHECK_EQ(rc, countdown.has_fired ? MR_ENOMEM : 0);
+        fault_heap_off();
+        CHECK_EQ(rc, fault_fired(&fault) ? MR_ENOMEM : 0);
         if (rc != 0) {
             CHECK(buf == NULL);
             CHECK_EQ(

@@ -12,6 +12,7 @@
 #include "queue/wire/message_internal.h"
 #include "queue/wire/produce.h"
 #include "queue/wire/writer.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 #include "tests/lib/wire_messages.h"
 
@@ -677,27 +678,11 @@ TEST(wire_message, null_and_oversized_strings_are_refused_where_they_cannot_be_s
 
 /* ---- the heap fails ---- */
 
-struct countdown {
-    int left;
-    bool has_fired;
-};
-
-static bool should_fail(void *owner)
-{
-    struct countdown *countdown = owner;
-
-    if (countdown->left-- > 0) {
-        return false;
-    }
-    countdown->has_fired = true;
-    return true;
-}
-
 /* Goal: every allocation may fail, and then the code says so and nothing is lost. Method: fail the
  * n-th and all after it, for n until none failed. */
 TEST(wire_message, says_so_when_memory_ends)
 {
-    struct countdown countdown = {0, true};
+    struct fault fault = {.fired = 1};
     struct world world;
     struct produce_response response;
     struct produce_response again;
@@ -707,19 +692,19 @@ TEST(wire_message, says_so_when_memory_ends)
     mr_random_seeded_init(&world.random, 7);
     wire_arena_init(&world.arena, ARENA_LIMIT);
     random_struct(&world, &produce_response_wire, 13, &response);
-    for (int n = 0; countdown.has_fired; n++) {
+    for (int n = 1; fault_fired(&fault); n++) {
         int rc;
         wire_writer_init(&writer);
         wire_arena_init(&arena, ARENA_LIMIT);
-        countdown = (struct countdown){n, false};
-        mr_memory_set_fault(should_fail, &countdown);
+        fault_set_more(&fault, n, -1, MR_ENOMEM);
+        fault_heap(&fault);
         rc = wire_encode(&produce_response_message, 13, &response, &writer);
         if (rc == 0) {
             rc = wire_decode(&produce_response_message, 13, writer.bytes.data,
                              writer.bytes.size_bytes, &arena, &again);
         }
-        mr_memory_set_fault(NULL, NULL);
-        CHECK_EQ(rc, countdown.has_fired ? MR_ENOMEM : 0);
+        fault_heap_off();
+        CHECK_EQ(rc, fault_fired(&fault) ? MR_ENOMEM : 0);
         /* Whatever failed before, the same objects work now. */
         wire_writer_clear(&writer);
         CHECK_EQ(wire_encode(&produce_response_message, 13, &response, &writer), 0);
