@@ -10,29 +10,6 @@
 
 static const char separator = 1;
 
-/* "n,,", with or without on whose behalf. Channel binding is not offered. */
-static int read_gs2(struct scram_reader *reader, struct mr_oauthbearer *message)
-{
-    const char *value;
-    size_t size;
-    size_t name_size;
-
-    if (reader->size < 3 || (reader->data[0] != 'n' && reader->data[0] != 'y') ||
-        reader->data[1] != ',') {
-        return MR_EPROTOCOL;
-    }
-    reader->data += 2;
-    reader->size -= 2;
-    if (reader->data[0] == ',') {
-        reader->data += 1;
-        reader->size -= 1;
-        return 0;
-    }
-    return scram_take(reader, 'a', &value, &size) != 0
-               ? MR_EPROTOCOL
-               : scram_decode_name(value, size, message->name, &name_size);
-}
-
 /* RFC 6750, 2.1: letters, digits, -._~+/ and then =. */
 static bool is_token(const char *text, size_t size)
 {
@@ -82,9 +59,10 @@ int mr_oauthbearer_parse(const void *message, size_t size, struct mr_oauthbearer
 {
     struct scram_reader reader = {message, size};
     struct mr_oauthbearer made = {.name = ""};
-    int rc = size > 0 ? read_gs2(&reader, &made) : MR_EPROTOCOL;
+    size_t name_size;
 
-    if (rc != 0 || reader.size == 0 || reader.data[0] != separator) {
+    if (scram_take_gs2(&reader, made.name, &name_size) != 0 || reader.size == 0 ||
+        reader.data[0] != separator) {
         return MR_EPROTOCOL;
     }
     reader.data += 1;

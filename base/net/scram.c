@@ -128,12 +128,8 @@ int scram_decode_name(const char *text, size_t size, char *user, size_t *ret_siz
     return at > 0 ? 0 : MR_EPROTOCOL;
 }
 
-/* "n,," or "n,a=<authzid>,": no channel binding, and perhaps on whose behalf, which may only be the
- * user itself. */
-static int read_gs2(struct mr_scram_server *server, struct scram_reader *reader, char *authzid,
-                    size_t *ret_authzid_size)
+int scram_take_gs2(struct scram_reader *reader, char *authzid, size_t *ret_authzid_size)
 {
-    const char *start = reader->data;
     const char *value;
     size_t size;
 
@@ -148,13 +144,26 @@ static int read_gs2(struct mr_scram_server *server, struct scram_reader *reader,
     }
     reader->data += 2;
     reader->size -= 2;
-    *ret_authzid_size = 0;
     if (reader->data[0] == ',') {
         reader->data += 1;
         reader->size -= 1;
-    } else if (scram_take(reader, 'a', &value, &size) != 0 ||
-               scram_decode_name(value, size, authzid, ret_authzid_size) != 0) {
-        return MR_EPROTOCOL;
+        *ret_authzid_size = 0;
+        return 0;
+    }
+    return scram_take(reader, 'a', &value, &size) == 0
+               ? scram_decode_name(value, size, authzid, ret_authzid_size)
+               : MR_EPROTOCOL;
+}
+
+/* On whose behalf may only be the user itself. */
+static int read_gs2(struct mr_scram_server *server, struct scram_reader *reader, char *authzid,
+                    size_t *ret_authzid_size)
+{
+    const char *start = reader->data;
+    int rc = scram_take_gs2(reader, authzid, ret_authzid_size);
+
+    if (rc != 0) {
+        return rc;
     }
     server->gs2_size = (size_t)(reader->data - start);
     memcpy(server->gs2_header, start, server->gs2_size);

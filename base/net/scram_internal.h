@@ -23,6 +23,9 @@ struct scram_reader {
 
 /* Takes "<name>=value" and the comma behind it. MR_EPROTOCOL if something else comes first. */
 int scram_take(struct scram_reader *reader, char name, const char **ret_value, size_t *ret_size);
+/* "n,," or "n,a=<authzid>,": no channel binding (MR_EUNSUPPORTED), and perhaps on whose behalf, as
+ * scram_decode_name has it. */
+int scram_take_gs2(struct scram_reader *reader, char *authzid, size_t *ret_authzid_size);
 /* Standard base64 with padding; the size, or MR_EPROTOCOL. */
 ssize_t scram_decode(const char *text, size_t size, uint8_t *data, size_t capacity);
 /* A saslname (RFC 5802, 5.1): "=2C" is a comma, "=3D" an equals sign, nothing else is escaped. Room
