@@ -65,7 +65,7 @@ def der_integers(data):
     return numbers
 
 
-def token(key, subject="alice", lifetime_s=60, header=None, **claims):
+def token(key, subject="alice", lifetime_s=3600, header=None, **claims):
     now = int(time.time())
     head = {"alg": key.algorithm, "kid": key.name, "typ": "JWT", **(header or {})}
     body = {"sub": subject, "iss": "https://id.test", "aud": ["millrace"], "iat": now,
@@ -109,7 +109,7 @@ class Server:
                     self.answer(401, '{"error":"invalid_client"}')
                 else:
                     self.answer(200, json.dumps({"access_token": owner.give(), "token_type": "Bearer",
-                                                 "expires_in": 60}))
+                                                 "expires_in": 3600}))
 
             def log_message(self, *_):
                 pass

@@ -28,6 +28,12 @@ def binary():
 _kept_ports = []
 
 
+def is_sanitized():
+    """Whether the program under test is watched by a sanitizer: slower, and larger in memory."""
+    program = pathlib.Path(binary()).read_bytes()
+    return b"__asan_" in program or b"__tsan_" in program
+
+
 def free_port():
     """A TCP port of 127.0.0.1 that is this test's own until its process ends: a socket stays bound to it, so
     that the system gives it to nobody else, also while the node that listens beside it is down."""

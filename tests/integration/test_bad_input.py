@@ -1,7 +1,6 @@
 """A node in a bad place: a full disk, a read-only or taken directory, ten thousand clients, a hostile
 topic name. Each costs what it must, says what it is, and nothing else."""
 
-import pathlib
 import contextlib
 import os
 import resource
@@ -16,11 +15,9 @@ import pytest
 
 import raw
 from clients import TIMEOUT_S, new_producer, read, send, values
-from node import PATIENCE_S, run, wait_until
+from node import PATIENCE_S, is_sanitized, run, wait_until
 
 CONNECTIONS = 10000
-PROGRAM = pathlib.Path(os.environ["MILLRACE_BIN"]).read_bytes()
-IS_SANITIZED = b"__asan" in PROGRAM or b"__tsan" in PROGRAM
 FILES = 2 * CONNECTIONS
 
 
@@ -144,7 +141,7 @@ def test_ten_thousand_connections(node, free_port, tmp_path):
         send(hub, "web", [b"during"])
         assert values(read(hub, "web")) == [b"before", b"during"]
         # A sanitizer keeps shadow memory and redzones of its own: there the bound says only that it is one.
-        each = 65536 if IS_SANITIZED else 8192
+        each = 65536 if is_sanitized() else 8192
         assert rss_bytes(hub) - before < CONNECTIONS * each
         peers[0].api_versions()
     finally:
@@ -262,4 +259,4 @@ def test_batches_that_inflate_a_thousandfold_are_refused_beside_others(node, fre
             assert error == (0 if number == 8 else 10), number
     assert sorted(values(read(hub, "web"))) == [b"good", b"other"]
     # What a sanitizer has freed it keeps for a while, up to 256 MiB.
-    assert rss_bytes(hub) < (1 << 30 if IS_SANITIZED else 100 << 20)
+    assert rss_bytes(hub) < (1 << 30 if is_sanitized() else 100 << 20)

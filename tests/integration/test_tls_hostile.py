@@ -323,7 +323,7 @@ def test_half_open_handshakes_are_bounded_and_lock_nobody_out(hub, authority, wo
 def test_slow_talkers_are_ended(authority, tmp_path):
     """A byte at a time: in a handshake, in the head of a request, in the admin socket's HTTP. Honest
     clients are answered all the while, and the slow ones are ended by time, however long they go on."""
-    hub = start_hub(authority, tmp_path, idle="2s")
+    hub = start_hub(authority, tmp_path, idle="5s")
     hello = socket.create_connection(("127.0.0.1", hub.ports[0]), timeout=PATIENCE_S)
     request = socket.create_connection(("127.0.0.1", hub.ports[2]), timeout=PATIENCE_S)
     secret = connect(authority, hub.ports[0])
