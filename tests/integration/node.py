@@ -83,7 +83,7 @@ class Node:
     # ---- configuration ----
 
     def write_config(self):
-        config = dict(self.config)
+        config = {"shutdown": f"{PATIENCE_S - 30}s", **self.config}
         config["node"] = {"data": str(self.data), **config.get("node", {})}
         self.config_path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
@@ -137,8 +137,8 @@ class Node:
         wait_until(self.is_ready, what=f"{self.name} to take connections and open its sockets")
 
     def stop(self, timeout_s=PATIENCE_S):
-        """SIGTERM, and the end with status 0. (The 5 s that are promised are those of a machine that is not
-        overloaded.)"""
+        """SIGTERM, and the end with status 0: nothing was cut short. (`shutdown`, which cuts it, is long here; its
+        4 s are for machines that are not overloaded.)"""
         assert self.is_running(), f"{self.name} had ended by itself:\n{self.stderr()}"
         self.process.send_signal(signal.SIGTERM)
         try:

@@ -201,10 +201,33 @@ static void settle(struct fake_source_host *fake, size_t count, enum source_outc
     }
 }
 
+static void on_mark_run(struct mr_work *work)
+{
+    (void)work;
+}
+
+static void on_mark_done(struct mr_work *work)
+{
+    *(bool *)work->owner = true;
+}
+
+/* Turns until the worker has done all that it had: its time is real, and the clock's is not. */
+static void wait_for_worker(struct fake_source_host *fake)
+{
+    bool is_done = false;
+    struct mr_work mark = {.run = on_mark_run, .done = on_mark_done, .owner = &is_done};
+
+    CHECK_EQ(mr_workers_submit(fake->workers, &mark), 0); /* one thread: first in, first out */
+    while (!is_done) {
+        mr_loop_turn(fake->loop, 1);
+    }
+}
+
 void fake_source_step(struct fake_source_host *fake, int64_t ms)
 {
     test_clock_advance_ms(&fake->clock, ms);
     mr_loop_turn(fake->loop, 1);
+    wait_for_worker(fake);
     if (!fake->holds) {
         settle(fake, SIZE_MAX, SOURCE_DURABLE);
     }
@@ -329,7 +352,7 @@ struct fake_source_host *fake_source_host_new(void)
     CHECK(fake != NULL);
     test_clock_init(&fake->clock);
     CHECK_OK(mr_loop_new(&fake->clock.clock, &fake->loop, &error), &error);
-    CHECK_OK(mr_workers_new(fake->loop, "scan", 2, &fake->workers), NULL);
+    CHECK_OK(mr_workers_new(fake->loop, "scan", 1, &fake->workers), NULL);
     mr_random_seeded_init(&fake->random, test_seed());
     mr_map_init(&fake->positions);
     mr_list_init(&fake->taken);

@@ -198,7 +198,8 @@ int main(int argc, char **argv)
     if (optind != argc) {
         return usage(argv[0]);
     }
-    (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* one that hangs and is killed has said its name */
+    (void)setvbuf(stdout, NULL, _IOLBF,
+                  BUFSIZ); /* one that hangs and is killed has said its name */
     count = tests_choose(file, filter);
     if (count == 0) {
         (void)fprintf(stderr, "no test fits\n");
