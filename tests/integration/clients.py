@@ -5,13 +5,13 @@ import time
 
 import confluent_kafka
 
-from node import PATIENCE_S
+from node import KCAT, PATIENCE_S
 
 TIMEOUT_S = PATIENCE_S
 
 
 def kcat(hub, *arguments, text=None):
-    return subprocess.run(["kcat", "-b", hub.bootstrap, "-m", "60", "-X", "message.timeout.ms=120000",
+    return subprocess.run([*KCAT, "-b", hub.bootstrap, "-X", "message.timeout.ms=120000",
                            *arguments], input=text, text=True, capture_output=True, timeout=PATIENCE_S,
                           check=False)
 

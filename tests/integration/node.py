@@ -13,6 +13,7 @@ import yaml
 # What a healthy node on an idle machine does in milliseconds may take very long under a sanitizer on a slow
 # and busy one. So every wait is for a condition, and its bound is only there to end: none is shorter than this.
 PATIENCE_S = 180
+KCAT = ("kcat", "-m", str(PATIENCE_S))  # which gives up its questions after 5 s else
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
                    "ERROR: LeakSanitizer")
 

@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource as PyResource
 from kafka.admin import ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 
 from broker import Broker
-from node import PATIENCE_S
+from node import KCAT, PATIENCE_S
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -26,7 +26,7 @@ def broker(tmp_path):
 
 
 def kcat(broker, *arguments, text=None):
-    return subprocess.run(["kcat", "-b", broker.address, *arguments], input=text, text=True,
+    return subprocess.run([*KCAT, "-b", broker.address, *arguments], input=text, text=True,
                           capture_output=True, timeout=PATIENCE_S, check=False)
 
 

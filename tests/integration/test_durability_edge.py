@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from node import PATIENCE_S, free_port, run, wait_until
+from node import KCAT, PATIENCE_S, free_port, run, wait_until
 
 ROUNDS = int(os.environ.get("MILLRACE_ROUNDS", "12"))
 ROTATIONS = ["rename", "copytruncate"]
@@ -75,7 +75,7 @@ def edge_config(directory, port, **more):
 
 def read_topic(edge, topic="app"):
     """The values of all records, as text."""
-    result = subprocess.run(["kcat", "-b", edge.bootstrap, "-t", topic, "-C", "-o", "beginning", "-e", "-q"],
+    result = subprocess.run([*KCAT, "-b", edge.bootstrap, "-t", topic, "-C", "-o", "beginning", "-e", "-q"],
                             capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()

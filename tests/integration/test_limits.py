@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from node import PATIENCE_S, free_port, run, wait_until
+from node import KCAT, PATIENCE_S, free_port, run, wait_until
 
 LIMIT = 4 << 20
 SEGMENT = 1 << 20
@@ -61,13 +61,13 @@ def append(path, text):
 
 def numbers(bootstrap, topic="app"):
     """The numbers of all records that the topic holds now."""
-    result = subprocess.run(["kcat", "-b", bootstrap, "-t", topic, "-C", "-o", "beginning", "-e", "-q"],
+    result = subprocess.run([*KCAT, "-b", bootstrap, "-t", topic, "-C", "-o", "beginning", "-e", "-q"],
                             capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return [int(line.split(" ")[0]) for line in result.stdout.splitlines()]
 
 
 def end_offset(bootstrap, topic="app"):
-    result = subprocess.run(["kcat", "-b", bootstrap, "-Q", "-t", f"{topic}:0:-1"], capture_output=True,
+    result = subprocess.run([*KCAT, "-b", bootstrap, "-Q", "-t", f"{topic}:0:-1"], capture_output=True,
                             text=True, timeout=PATIENCE_S, check=False)
     word = result.stdout.split()[-1:] or ["0"]
     return int(word[0]) if word[0].isdigit() else 0

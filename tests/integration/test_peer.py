@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from node import PATIENCE_S, free_port, run, wait_until
+from node import KCAT, PATIENCE_S, free_port, run, wait_until
 from security import metric
 
 ROUNDS = 12
@@ -19,7 +19,7 @@ ROUNDS = 12
 def read_topic(bootstrap, topic="web", offset="beginning"):
     """All that the topic holds now, as numbers."""
     result = subprocess.run(
-        ["kcat", "-b", bootstrap, "-t", topic, "-C", "-o", offset, "-e", "-q", "-X",
+        [*KCAT, "-b", bootstrap, "-t", topic, "-C", "-o", offset, "-e", "-q", "-X",
          "topic.metadata.refresh.interval.ms=100"],
         capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return [int(line) for line in result.stdout.split()]

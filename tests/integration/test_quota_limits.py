@@ -10,7 +10,7 @@ import time
 import pytest
 
 import raw_kafka
-from node import PATIENCE_S, wait_until
+from node import KCAT, PATIENCE_S, wait_until
 from quotas import VALUE_SIZE, fetch, produce, produce_request, set_quota
 from raw_kafka import Connection, string
 from security import metric
@@ -58,7 +58,7 @@ def test_a_producer_gets_its_rate(hub):
         for _ in range(5):
             assert produce(throttled) == (0, 0) == produce(free)
         # On a slow machine a rate that is less than what it could do, in at most a minute.
-        rate = min(RATE, max(5 * size / (time.monotonic() - began) / 3, size))
+        rate = int(min(RATE, max(5 * size / (time.monotonic() - began) / 3, size)))
         set_quota(hub.control, {"client-id": "app"}, producer_byte_rate=rate)
         began, told, sent = time.monotonic(), 0, 0
         while sent < 10 or (sent < 60 and time.monotonic() - began < 30):
@@ -271,7 +271,7 @@ def test_another_node_slows_down(node, free_port, tmp_path):
     edge.start()
 
     def arrived():
-        done = subprocess.run(["kcat", "-b", hub.bootstrap, "-t", "app", "-C", "-e", "-q"], timeout=PATIENCE_S,
+        done = subprocess.run([*KCAT, "-b", hub.bootstrap, "-t", "app", "-C", "-e", "-q"], timeout=PATIENCE_S,
                               capture_output=True, text=True, check=False)
         return done.stdout.splitlines() == lines
     wait_until(arrived, what="all lines at the hub", poll_s=0.5)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import node as node_module
-from node import PATIENCE_S
+from node import KCAT, PATIENCE_S
 from security import (MECHANISMS, PASSWORD, certificates, metric, python_options,  # noqa: F401
                       rdkafka_options, secure)
 
@@ -54,10 +54,10 @@ def test_kcat_with_sasl_ssl(secure, certificates, mechanism):
     options = []
     for key, value in rdkafka_options(node, certificates, mechanism, True).items():
         options += ["-X", f"{key}={value}"]
-    produced = subprocess.run(["kcat", "-P", "-t", "t", *options], input=b"a\nb\n", timeout=PATIENCE_S,
+    produced = subprocess.run([*KCAT, "-P", "-t", "t", *options], input=b"a\nb\n", timeout=PATIENCE_S,
                               capture_output=True, check=False)
     assert produced.returncode == 0, produced.stderr
-    consumed = subprocess.run(["kcat", "-C", "-t", "t", "-e", "-q", *options], timeout=PATIENCE_S,
+    consumed = subprocess.run([*KCAT, "-C", "-t", "t", "-e", "-q", *options], timeout=PATIENCE_S,
                               capture_output=True, check=False)
     assert consumed.stdout == b"a\nb\n", consumed.stderr
 

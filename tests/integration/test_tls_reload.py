@@ -35,7 +35,7 @@ def serial(authority, port):
 
 
 def https(authority, port, path, *more):
-    done = subprocess.run(["curl", "-s", "--max-time", "30", "--cacert", authority.path("ca.pem"),
+    done = subprocess.run(["curl", "-s", "--max-time", str(PATIENCE_S), "--cacert", authority.path("ca.pem"),
                            *more, f"https://localhost:{port}{path}"], capture_output=True, text=True,
                           check=False)
     return done.returncode, done.stdout

@@ -17,7 +17,7 @@ import urllib.request
 
 import pytest
 
-from node import PATIENCE_S, Node, free_port, wait_until
+from node import KCAT, PATIENCE_S, Node, free_port, wait_until
 
 SEEDS = int(os.environ.get("MILLRACE_SEEDS", "2"))
 FIRST = int(os.environ.get("MILLRACE_SEED", "1"))
@@ -99,7 +99,7 @@ def read(bootstrap, topic, count):
     served = {}
     for partition in range(count):
         result = subprocess.run(
-            ["kcat", "-b", bootstrap, "-C", "-t", topic, "-p", str(partition), "-o", "beginning", "-e", "-q",
+            [*KCAT, "-b", bootstrap, "-C", "-t", topic, "-p", str(partition), "-o", "beginning", "-e", "-q",
              "-f", "%o %s\n", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=10"],
             capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         rows = [line.split(" ", 1) for line in result.stdout.splitlines()]
@@ -187,7 +187,7 @@ class Hub(Victim):
         def fill(node):
             for partition in range(PARTITIONS):
                 produce(node, partition, numbered(partition * COUNT // PARTITIONS, COUNT // PARTITIONS))
-            subprocess.run(["kcat", "-b", node.bootstrap, "-G", "readers", "-e", "-q", "-c", "100", "app"],
+            subprocess.run([*KCAT, "-b", node.bootstrap, "-G", "readers", "-e", "-q", "-c", "100", "app"],
                            capture_output=True, timeout=PATIENCE_S, check=False)
         super().__init__(directory, {"topics": {"app": {"partitions": PARTITIONS,
                                                         "segment": {"size": "256KiB"}}}},
@@ -226,7 +226,7 @@ class Edge(Victim):
 
 
 def produce(node, partition, text):
-    result = subprocess.run(["kcat", "-b", node.bootstrap, "-P", "-t", "app", "-p", str(partition), "-X",
+    result = subprocess.run([*KCAT, "-b", node.bootstrap, "-P", "-t", "app", "-p", str(partition), "-X",
                              "batch.num.messages=100", "-X", "linger.ms=5", "-X", "message.timeout.ms=120000"],
                             input=text, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 0, result.stderr
