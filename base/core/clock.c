@@ -36,3 +36,23 @@ struct mr_clock *mr_clock_system(void)
 {
     return &system_clock;
 }
+
+bool mr_clock_is_trusted(struct mr_clock_trust *trust, struct mr_clock *clock, int64_t *ret_jump_ms)
+{
+    int64_t wall_ms = mr_clock_wall_ms(clock);
+    int64_t monotonic_ms = mr_clock_monotonic_ms(clock);
+    int64_t drift_ms = (wall_ms - trust->wall_ms) - (monotonic_ms - trust->monotonic_ms);
+    bool is_first = trust->wall_ms == 0;
+
+    trust->wall_ms = wall_ms;
+    trust->monotonic_ms = monotonic_ms;
+    *ret_jump_ms = 0;
+    if (is_first) {
+        return false;
+    }
+    if (drift_ms > MR_CLOCK_JUMP_MS || drift_ms < -MR_CLOCK_JUMP_MS) {
+        trust->suspended_until_ms = monotonic_ms + MR_CLOCK_HOLD_MS;
+        *ret_jump_ms = drift_ms;
+    }
+    return monotonic_ms >= trust->suspended_until_ms;
+}

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/core/clock.h"
 #include "base/core/error.h"
 #include "base/core/logger.h"
 #include "base/core/loop.h"
@@ -44,6 +45,7 @@ struct group_offsets {
     struct offsets_log logs[OFFSETS_PARTITIONS];
     struct batch_builder builder;
     struct mr_timer expiry_timer;
+    struct mr_clock_trust clock_trust;
     struct meta_listener listener;
     int pending;              /* appends under way */
     group_used_at used_at_ms; /* whom groups with members belong to; NULL: nobody */
@@ -561,8 +563,11 @@ static void remove_idle_groups(struct group_offsets *offsets)
 static void on_expiry(struct mr_timer *timer)
 {
     struct group_offsets *offsets = timer->owner;
+    int64_t jump_ms;
 
-    remove_entries(offsets, is_expired, NULL);
+    if (mr_clock_is_trusted(&offsets->clock_trust, mr_loop_clock(offsets->loop), &jump_ms)) {
+        remove_entries(offsets, is_expired, NULL); /* a clock that is set wrong forgets no one */
+    }
     remove_idle_groups(offsets);
     (void)mr_timer_start(timer, OFFSETS_EXPIRY_CHECK_MS);
 }
@@ -622,6 +627,7 @@ int group_offsets_open(const struct group_offsets_config *config,
 {
     struct batch_builder_options options = {.size_bytes_max = OFFSETS_BATCH_SIZE};
     struct group_offsets *offsets = mr_calloc(1, sizeof *offsets);
+    int64_t jump_ms;
     int rc;
 
     if (offsets == NULL) {
@@ -645,6 +651,7 @@ int group_offsets_open(const struct group_offsets_config *config,
         return rc;
     }
     meta_listen(offsets->meta, &offsets->listener);
+    (void)mr_clock_is_trusted(&offsets->clock_trust, mr_loop_clock(offsets->loop), &jump_ms);
     (void)mr_timer_start(&offsets->expiry_timer, OFFSETS_EXPIRY_CHECK_MS);
     *ret_offsets = offsets;
     return 0;

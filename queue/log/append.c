@@ -182,6 +182,16 @@ static int append_gap(struct log *log, const struct batch_header *header)
     return rc;
 }
 
+/* A clock that has jumped back makes it due, too: it would stay young until that time comes again.
+ */
+static bool segment_is_old(const struct log *log, const struct segment *segment)
+{
+    int64_t age_ms = mr_loop_wall_ms(log->env->loop) - segment->first_append_ms;
+
+    return log->config.segment_age_ms > 0 &&
+           (age_ms >= log->config.segment_age_ms || age_ms < -MR_CLOCK_JUMP_MS);
+}
+
 static bool segment_is_due(const struct log *log, const struct segment *segment, int64_t size_bytes,
                            int64_t last_offset)
 {
@@ -189,10 +199,7 @@ static bool segment_is_due(const struct log *log, const struct segment *segment,
         return last_offset - segment->base_offset > INT32_MAX;
     }
     return segment->size_bytes + size_bytes > log->config.segment_size_bytes ||
-           last_offset - segment->base_offset > INT32_MAX ||
-           (log->config.segment_age_ms > 0 &&
-            mr_loop_wall_ms(log->env->loop) - segment->first_append_ms >=
-                log->config.segment_age_ms);
+           last_offset - segment->base_offset > INT32_MAX || segment_is_old(log, segment);
 }
 
 /* Makes the active segment one that takes this batch: rolls by size and age, and where a follower's

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "base/core/clock.h"
 #include "base/core/disk.h"
 #include "base/core/loop.h"
 #include "base/core/map.h"
@@ -404,9 +405,7 @@ struct log {
     int64_t passed_offset;
     int64_t passed_keep_ms;
     int64_t rest_end_offset; /* the end at the last call: a log that stands still is let go of */
-    int64_t retain_wall_ms;  /* clocks at the last call; 0: not yet */
-    int64_t retain_monotonic_ms;
-    int64_t retain_suspended_until_ms; /* monotonic */
+    struct mr_clock_trust clock_trust;
 
     log_close_cb close_cb;
     void *close_owner;

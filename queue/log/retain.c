@@ -15,8 +15,6 @@
 #include "base/core/logger.h"
 #include "base/core/memory.h"
 
-enum { CLOCK_JUMP_MS = 60 * 1000, CLOCK_HOLD_MS = 3600 * 1000 };
-
 /* ---- the node's budget ---- */
 
 bool budget_reserve(struct log *log, int64_t bytes, bool is_forced)
@@ -167,22 +165,33 @@ void log_remove_segments(struct log *log, size_t count)
 /* Whether the clocks agree, now and for the last hour. */
 static bool clock_is_trusted(struct log *log)
 {
-    int64_t wall_ms = mr_loop_wall_ms(log->env->loop);
-    int64_t monotonic_ms = mr_clock_monotonic_ms(mr_loop_clock(log->env->loop));
-    bool is_first = log->retain_wall_ms == 0;
-    int64_t drift_ms = (wall_ms - log->retain_wall_ms) - (monotonic_ms - log->retain_monotonic_ms);
+    int64_t jump_ms;
+    bool is_trusted =
+        mr_clock_is_trusted(&log->clock_trust, mr_loop_clock(log->env->loop), &jump_ms);
 
-    log->retain_wall_ms = wall_ms;
-    log->retain_monotonic_ms = monotonic_ms;
-    if (is_first) {
-        return false;
-    }
-    if (drift_ms > CLOCK_JUMP_MS || drift_ms < -CLOCK_JUMP_MS) {
-        log->retain_suspended_until_ms = monotonic_ms + CLOCK_HOLD_MS;
+    if (jump_ms != 0) {
         mr_warn("the wall clock has jumped: retention by time rests for an hour",
-                KV_STR("directory", log->directory), KV_I64("jump_ms", drift_ms));
+                KV_STR("directory", log->directory), KV_I64("jump_ms", jump_ms));
     }
-    return monotonic_ms >= log->retain_suspended_until_ms;
+    return is_trusted;
+}
+
+/* What was appended while the clock was ahead would stay until that time comes: it ages from now
+ * on. */
+static void bring_back(struct log *log)
+{
+    int64_t now_ms = mr_loop_wall_ms(log->env->loop);
+
+    for (size_t i = 0; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+
+        if (segment->last_append_ms > now_ms + MR_CLOCK_JUMP_MS) {
+            segment->last_append_ms = now_ms;
+        }
+        if (segment->first_append_ms > segment->last_append_ms) {
+            segment->first_append_ms = segment->last_append_ms;
+        }
+    }
 }
 
 static bool segment_may_go(const struct log *log, const struct segment *segment,
@@ -265,6 +274,7 @@ int64_t log_retain(struct log *log)
     }
     rest(log);
     if (is_clock_trusted) {
+        bring_back(log);
         producers_expire(&log->producers, mr_loop_wall_ms(log->env->loop),
                          log->config.producer_expiry_ms);
     }

@@ -70,6 +70,58 @@ TEST(retain, a_clock_that_jumps_deletes_nothing)
     log_fixture_free(f);
 }
 
+/* What was appended while the clock was ahead goes in its time, not when that hour comes. */
+TEST(retain, a_clock_that_was_ahead_keeps_nothing_for_ever)
+{
+    struct log_fixture *f = log_fixture_new(2);
+
+    f->config.retention_ms = 10 * hour_ms;
+    CHECK_EQ(log_fixture_open(f), 0);
+    (void)log_retain(f->log);
+    test_clock_jump_ms(&f->clock, 1000 * hour_ms);
+    append_many(f, 20);
+    test_clock_jump_ms(&f->clock, -1000 * hour_ms);
+    CHECK_EQ(log_retain(f->log), 0);
+    test_clock_advance_ms(&f->clock, 9 * hour_ms);
+    CHECK_EQ(log_retain(f->log), 0);
+    test_clock_advance_ms(&f->clock, 2 * hour_ms);
+    CHECK_GT(log_retain(f->log), 0);
+    CHECK_EQ(log_start_offset(f->log), log_end_offset(f->log));
+    log_fixture_free(f);
+}
+
+static void on_segment(void *owner, const struct log_segment_info *info)
+{
+    (void)info;
+    *(int *)owner += 1;
+}
+
+static int count_segments(struct log *log)
+{
+    int count = 0;
+
+    log_segments_each(log, on_segment, &count);
+    return count;
+}
+
+/* A segment that was begun before the clock was set back a year does not stay open for a year. */
+TEST(retain, a_clock_that_jumps_back_rolls)
+{
+    struct log_fixture *f = log_fixture_new(2);
+
+    f->config.segment_age_ms = hour_ms;
+    f->config.segment_size_bytes = 1 << 20;
+    CHECK_EQ(log_fixture_open(f), 0);
+    append_many(f, 2);
+    CHECK_EQ(count_segments(f->log), 1);
+    test_clock_jump_ms(&f->clock, -1000 * hour_ms);
+    append_many(f, 2);
+    CHECK_EQ(count_segments(f->log), 2);
+    append_many(f, 2);
+    CHECK_EQ(count_segments(f->log), 2);
+    log_fixture_free(f);
+}
+
 TEST(retain, segments_go_by_size)
 {
     struct log_fixture *f = log_fixture_new(3);
@@ -241,7 +293,8 @@ TEST(retain, a_follower_may_begin_anew_further_on)
     log_fixture_free(f);
 }
 
-/* A log that nobody uses holds no descriptor: after a start, and some time after the last append. */
+/* A log that nobody uses holds no descriptor: after a start, and some time after the last append.
+ */
 TEST(retain, a_log_that_rests_holds_no_descriptor)
 {
     struct log_fixture *f = log_fixture_new(9);
