@@ -513,6 +513,18 @@ static bool is_beyond_limit(const struct tail *tail, int64_t count, int64_t now)
              now - tail->changed_ms > options->deleted_age_ms_max));
 }
 
+/* While the host takes nothing there are no turns, and so nobody else asks whether it has a name.
+ */
+static void look_for_name(struct tail *tail)
+{
+    struct mr_disk_stat stat;
+
+    if (tail->is_detached && !tail->is_deleted && tail->fd >= 0 && !is_drained(tail) &&
+        tail_state(tail) != TAIL_LOADING && mr_disk_fstat(tail->fs->disk, tail->fd, &stat) == 0) {
+        tail->is_deleted = stat.link_count == 0;
+    }
+}
+
 void find_tick(struct file_source *fs)
 {
     int64_t now = mr_loop_now_ms(fs->host->loop);
@@ -524,6 +536,7 @@ void find_tick(struct file_source *fs)
         struct tail *tail = mr_container(link, struct tail, lost_link);
         bool looks_again = tail->was_polled;
 
+        look_for_name(tail);
         if (tail->is_deleted && tail->fd >= 0 && !is_drained(tail)) {
             deleted_open++;
             deleted_bytes += reader_behind(tail);
