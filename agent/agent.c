@@ -314,13 +314,26 @@ static void on_shutdown_time(struct mr_timer *timer)
     mr_loop_stop(agent->loop);
 }
 
+/* What is in files of their own; on the loop, as they are few and small. */
+static void reload(struct agent *agent)
+{
+    mr_info("certificates, secrets and keys for tokens are read again; restart to change the "
+            "configuration");
+    mr_tls_watch_now(agent->net);
+    if (agent->security != NULL) {
+        security_reload(agent->security);
+    }
+    if (agent->queue != NULL && queue_reload_security(agent->queue) != 0) {
+        mr_error("the cluster's key could not be taken: no memory; the old one stays");
+    }
+}
+
 static void on_signal(struct mr_signal *signal, int number)
 {
     struct agent *agent = signal->owner;
 
     if (number == SIGHUP) {
-        mr_info("only certificates are read again; restart to change the configuration");
-        mr_tls_watch_now(agent->net);
+        reload(agent);
         return;
     }
     if (agent->stage == AGENT_RUNNING) {
@@ -374,6 +387,18 @@ static bool check_certificates(void *owner, char *text, size_t size)
     struct mr_error error = {0};
 
     return put_health(mr_tls_watch_health(agent->net, &error), &error, text, size);
+}
+
+static bool check_secrets(void *owner, char *text, size_t size)
+{
+    const struct agent *agent = owner;
+    struct mr_error error = {0};
+    int rc = security_health(agent->security, &error);
+
+    if (rc == 0 && agent->queue != NULL) {
+        rc = queue_security_health(agent->queue, &error);
+    }
+    return put_health(rc, &error, text, size);
 }
 
 typedef void (*page_cb)(struct flow *flow, struct mr_json *json);
@@ -508,6 +533,9 @@ static int open_admin(struct agent *agent, struct mr_error *error)
     }
     if (rc == 0) {
         rc = admin_add_check(agent->admin, "certificates", check_certificates, agent);
+    }
+    if (rc == 0) {
+        rc = admin_add_check(agent->admin, "secrets", check_secrets, agent);
     }
     return rc;
 }

@@ -6,11 +6,26 @@
 
 #include "agent/config/config.h"
 #include "base/core/error.h"
+#include "base/core/logger.h"
 #include "base/core/memory.h"
+#include "base/core/metric.h"
 #include "base/net/tls.h"
+
+enum security_metric { SECURITY_FAILING, SECURITY_FAILURES, SECURITY_METRIC_COUNT };
+
+static const struct mr_metric_def security_metrics[SECURITY_METRIC_COUNT] = {
+    [SECURITY_FAILING] = {"millrace_secrets_reload_failing", MR_GAUGE,
+                          "Secrets that could not be read again; the old ones are used.", NULL},
+    [SECURITY_FAILURES] = {"millrace_secrets_reload_failures_total", MR_COUNTER,
+                           "Times that a secret could not be read again.", NULL},
+};
 
 struct security {
     const struct config *config;
+    struct mr_disk *disk;
+    struct mr_metric_set *metrics;    /* NULL: no memory */
+    int failing;                      /* of the last reading */
+    char reason[320];                 /* of the first of them */
     struct mr_tls_context **contexts; /* by listener; NULL: plain */
     size_t count;
     struct mr_tls_context *admin;
@@ -30,6 +45,7 @@ void security_close(struct security *security)
         mr_tls_context_free(security->contexts[i]);
     }
     mr_tls_context_free(security->admin);
+    mr_metric_set_free(security->metrics);
     mr_free(security->contexts);
     mr_free(security);
 }
@@ -97,6 +113,9 @@ int security_open(const struct security_env *env, struct security **ret_security
         return mr_fail(error, MR_ENOMEM, "tls");
     }
     security->count = config->listen.count;
+    security->disk = env->disk;
+    security->metrics =
+        mr_metric_set_new(env->metrics, security_metrics, SECURITY_METRIC_COUNT, NULL, 0);
     rc = open_contexts(security, env, error);
     if (rc != 0) {
         security_close(security);
@@ -178,4 +197,50 @@ struct queue_security security_rights(const struct security *security)
         .nodes = authorization->nodes.items,
         .node_count = authorization->nodes.count,
     };
+}
+
+/* ---- reading secrets again ---- */
+
+static void on_changed(void *owner, const char *path)
+{
+    (void)owner;
+    mr_info("a secret has changed and counts from the next login on", KV_STR("option", path));
+}
+
+static void on_restart(void *owner, const char *path)
+{
+    (void)owner;
+    mr_warn("what a file gives for this option has changed; it is taken at the next start",
+            KV_STR("option", path));
+}
+
+static void on_failed(void *owner, const char *path, const char *reason)
+{
+    struct security *security = owner;
+
+    if (security->failing++ == 0) {
+        (void)snprintf(security->reason, sizeof security->reason, "%s: %s", path, reason);
+    }
+    mr_error("a secret could not be read; the old one stays", KV_STR("option", path),
+             KV_STR("reason", reason));
+}
+
+void security_reload(struct security *security)
+{
+    const struct config_reread reread = {on_changed, on_restart, on_failed, security};
+
+    security->failing = 0;
+    config_reread_secrets(security->config, security->disk, &reread);
+    if (security->metrics != NULL) {
+        security->metrics->values[SECURITY_FAILING] = security->failing;
+        security->metrics->values[SECURITY_FAILURES] += security->failing;
+    }
+}
+
+int security_health(const struct security *security, struct mr_error *error)
+{
+    return security->failing == 0
+               ? 0
+               : mr_fail_text(error, MR_ECONFIG, "%d secrets keep their old text, as %s",
+                              security->failing, security->reason);
 }

@@ -32,6 +32,12 @@ void security_close(struct security *security);
 void security_put_listener(const struct security *security, size_t place,
                            struct queue_listener_spec *spec);
 struct queue_security security_rights(const struct security *security);
+/* Reads the secrets of the configuration again; what has changed counts from the next login on, and
+ * what cannot be read stays what it was, is said in the log and raises a metric. The queue is to
+ * be told (queue_reload_security). */
+void security_reload(struct security *security);
+/* 0, or what could not be read the last time. */
+int security_health(const struct security *security, struct mr_error *error);
 /* Of the admin address; NULL: plain. */
 struct mr_tls_context *security_admin_tls(const struct security *security);
 

@@ -584,6 +584,16 @@ uint16_t queue_listener_port(const struct queue *queue, size_t place)
     return broker_listener_port(queue->broker, place);
 }
 
+int queue_reload_security(struct queue *queue)
+{
+    return broker_reload_security(queue->broker);
+}
+
+int queue_security_health(const struct queue *queue, struct mr_error *error)
+{
+    return broker_security_health(queue->broker, error);
+}
+
 int queue_health(const struct queue *queue, struct mr_error *error)
 {
     return replicas_health(queue->replicas, error);

@@ -149,6 +149,10 @@ uint16_t queue_listener_port(const struct queue *queue, size_t place);
  * are copied; nothing without an audit. outcome: "ok", or the words of a refusal. */
 void queue_audit(struct queue *queue, const char *principal, const char *address,
                  const char *action, const char *resource, const char *outcome);
+/* Secrets of the configuration, or files of keys for tokens, may have changed: they count for who
+ * authenticates next. 0 or MR_ENOMEM. */
+int queue_reload_security(struct queue *queue);
+int queue_security_health(const struct queue *queue, struct mr_error *error);
 /* For the health page: 0, or the first failure in words. */
 int queue_health(const struct queue *queue, struct mr_error *error);
 

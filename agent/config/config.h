@@ -217,6 +217,21 @@ extern const struct mr_option config_options[];
 extern const struct mr_option config_source_options[];
 extern const struct mr_option config_sink_options[];
 
+/* ---- reread.c ---- */
+
+/* What a reading of secrets came to. */
+struct config_reread {
+    void (*on_changed)(void *owner, const char *path); /* the option; it counts from now on */
+    void (*on_restart)(void *owner, const char *path); /* changed, but is no secret's: not taken */
+    void (*on_failed)(void *owner, const char *path, const char *reason); /* the old one stays */
+    void *owner;
+};
+
+/* Reads the files and credentials of all secrets again (${file:...}, ${cred:...}) and puts what has
+ * changed in place, for who takes it next. No word of it holds a secret. */
+void config_reread_secrets(const struct config *config, struct mr_disk *disk,
+                           const struct config_reread *reread);
+
 /* ---- explain.c: the same tables as words ---- */
 
 /* One key ("topics.*.fsync", "sources.*.paths"), a section, or everything (key NULL). MR_ENOENT if

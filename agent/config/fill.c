@@ -11,13 +11,6 @@
 #include "base/text/nearest.h"
 #include "base/text/regex.h"
 
-/* A value that came out of a file or a credential. */
-struct referenced {
-    const struct node *node;
-    const struct mr_option *option; /* of a secret; NULL: a text like others */
-    const char *path;
-};
-
 struct fill {
     struct tree *tree;
     struct mr_disk *disk;
@@ -28,7 +21,7 @@ struct fill {
     const char **secrets; /* texts that hold the content of a file or a credential */
     size_t secret_count;
     size_t secret_capacity;
-    struct referenced *references;
+    struct fill_reference *references;
     size_t reference_count;
     size_t reference_capacity;
 };
@@ -163,6 +156,11 @@ static void check_range(struct fill *fill, const struct node *node, const char *
     }
 }
 
+const struct fill_reference *fill_reference_at(const struct fill *fill, size_t place)
+{
+    return place < fill->reference_count ? &fill->references[place] : NULL;
+}
+
 static void fill_number(struct fill *fill, const struct node *node, const char *path,
                         const struct mr_option *option, int64_t *target)
 {
@@ -230,7 +228,6 @@ static void note_secret(struct fill *fill, const struct node *node)
 static void note_referenced(struct fill *fill, const struct node *node, const char *path,
                             const struct mr_option *option)
 {
-    struct referenced *referenced;
     char *copy;
 
     if (node->written == NULL) {
@@ -238,12 +235,12 @@ static void note_referenced(struct fill *fill, const struct node *node, const ch
     }
     copy = fill_alloc(fill, strlen(path) + 1);
     if (copy == NULL || mr_grow(&fill->references, &fill->reference_capacity,
-                                fill->reference_count + 1, sizeof *referenced) != 0) {
+                                fill->reference_count + 1, sizeof *fill->references) != 0) {
         config_problem_add(fill->problems, &node->place, "no memory is left");
         return;
     }
     memcpy(copy, path, strlen(path));
-    fill->references[fill->reference_count++] = (struct referenced){node, option, copy};
+    fill->references[fill->reference_count++] = (struct fill_reference){node, option, copy};
 }
 
 bool fill_is_secret(const struct fill *fill, const char *text)

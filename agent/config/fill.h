@@ -26,4 +26,14 @@ void fill_options(struct fill *fill, struct node *map, const char *path,
 /* Whether this text of a filled struct (the very pointer) came out of a file or a credential. */
 bool fill_is_secret(const struct fill *fill, const char *text);
 
+/* A value that came out of a file or a credential, for a reload. */
+struct fill_reference {
+    const struct node *node;
+    const struct mr_option *option; /* of a secret; NULL: a text like others */
+    const char *path;               /* "sinks.hub.sasl.password" */
+};
+
+/* NULL behind the last one. */
+const struct fill_reference *fill_reference_at(const struct fill *fill, size_t place);
+
 #endif

@@ -48,8 +48,10 @@ struct mr_jwks {
     struct mr_link waiting;
     int64_t read_at_ms; /* monotonic: when a reading last ended */
     bool has_read;
+    bool is_failing; /* the last one did */
     /* The reading under way: the worker's between submit and done. */
     bool is_reading;
+    bool is_wanted_again; /* it may have begun before something changed */
     bool is_closing;
     struct mr_work work;
     struct mr_jwk_set *read;
@@ -115,6 +117,7 @@ static void take(struct mr_jwks *jwks)
 {
     jwks->read_at_ms = mr_loop_now_ms(jwks->loop);
     jwks->has_read = true;
+    jwks->is_failing = jwks->rc != 0;
     count(jwks, JWKS_REFRESHES, 1);
     if (jwks->rc != 0) {
         count(jwks, JWKS_FAILURES, 1);
@@ -161,6 +164,9 @@ static void on_done(struct mr_work *work)
     take(jwks);
     start_timer(jwks);
     tell(jwks);
+    if (jwks->is_wanted_again) {
+        mr_jwks_reread(jwks);
+    }
 }
 
 static bool start_reading(struct mr_jwks *jwks)
@@ -170,6 +176,23 @@ static bool start_reading(struct mr_jwks *jwks)
         jwks->is_reading = mr_workers_submit(jwks->workers, &jwks->work) == 0;
     }
     return jwks->is_reading;
+}
+
+void mr_jwks_reread(struct mr_jwks *jwks)
+{
+    jwks->is_wanted_again = jwks->is_reading;
+    if (!jwks->is_reading) {
+        (void)start_reading(jwks);
+    }
+}
+
+int mr_jwks_health(const struct mr_jwks *jwks, struct mr_error *error)
+{
+    return jwks->is_failing ? mr_fail_text(error, MR_ECONFIG,
+                                           "the keys for tokens cannot be read from %s; the last "
+                                           "good ones are used",
+                                           jwks->source)
+                            : 0;
 }
 
 static void on_timer(struct mr_timer *timer)

@@ -35,6 +35,11 @@ void mr_jwks_close(struct mr_jwks *jwks);
 /* Borrowed up to the next turn; NULL before the first reading. */
 struct mr_jwk_set *mr_jwks_keys(const struct mr_jwks *jwks);
 
+/* Reads them again now, or once more behind a reading under way. */
+void mr_jwks_reread(struct mr_jwks *jwks);
+/* 0, or why the last reading failed. */
+int mr_jwks_health(const struct mr_jwks *jwks, struct mr_error *error);
+
 /* In its owner, until cb or mr_jwks_leave. */
 struct mr_jwks_wait {
     struct mr_link link;

@@ -10,6 +10,7 @@
 #include "base/core/memory.h"
 #include "base/core/random.h"
 #include "base/core/secret.h"
+#include "base/net/jwks.h"
 #include "base/net/scram.h"
 #include "base/net/tls.h"
 #include "queue/broker/broker_internal.h"
@@ -61,8 +62,11 @@ struct auth {
     char **super_users; /* "User:admin" */
     size_t super_user_count;
     struct principal_rules *rules;
-    struct oauth *oauth;                         /* NULL: no tokens are taken */
-    struct mr_scram_credential *node_credential; /* secret memory; NULL: no node is known */
+    struct oauth *oauth; /* NULL: no tokens are taken */
+    struct mr_random *random;
+    struct mr_secret *cluster_key;                          /* NULL: no node is known by it */
+    struct mr_secret_text *node_key;                        /* that the next is made of */
+    struct mr_scram_credential *node_credential;            /* secret memory */
     unsigned char certificate_names[CERTIFICATE_NAMES_MAX]; /* places in certificate_kinds */
     size_t certificate_name_count;
     char **nodes; /* patterns of principals */
@@ -91,6 +95,8 @@ void auth_free(struct auth *auth)
     free_names(auth->super_users, auth->super_user_count);
     free_names(auth->nodes, auth->node_count);
     mr_secret_free(auth->node_credential);
+    mr_secret_drop(auth->node_key);
+    mr_secret_unref(auth->cluster_key);
     principal_rules_free(auth->rules);
     oauth_free(auth->oauth);
     for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
@@ -119,26 +125,54 @@ static int copy_names(const char *const *names, size_t count, char ***ret_copies
     return 0;
 }
 
-/* Some milliseconds of work, once: the salt is this process's own. */
-static int make_node_credential(struct auth *auth, const struct broker_config *config)
+/* Some milliseconds of work, at the start and when the key has changed: the salt is this process's
+ * own. What is in use stays if it fails. */
+static int make_node_credential(struct auth *auth)
 {
+    struct mr_scram_credential *made;
     struct mr_secret_text *key;
     uint8_t salt[MR_SCRAM_SALT_SIZE];
     int rc;
 
-    if (config->security.cluster_key == NULL) {
+    if (auth->cluster_key == NULL) {
         return 0;
     }
-    config->random->fill(config->random, salt, sizeof salt);
-    auth->node_credential = mr_secret_alloc(sizeof *auth->node_credential);
-    if (auth->node_credential == NULL) {
+    key = mr_secret_take(auth->cluster_key);
+    if (key == auth->node_key) {
+        mr_secret_drop(key);
+        return 0;
+    }
+    made = mr_secret_alloc(sizeof *made);
+    if (made == NULL) {
+        mr_secret_drop(key);
         return MR_ENOMEM;
     }
-    key = mr_secret_take(config->security.cluster_key);
+    auth->random->fill(auth->random, salt, sizeof salt);
     rc = mr_scram_derive(MR_SCRAM_SHA_512, mr_secret_chars(key), mr_secret_size(key), salt,
-                         sizeof salt, MR_SCRAM_ITERATIONS_DEFAULT, auth->node_credential);
-    mr_secret_drop(key);
-    return rc;
+                         sizeof salt, MR_SCRAM_ITERATIONS_DEFAULT, made);
+    if (rc != 0) {
+        mr_secret_free(made);
+        mr_secret_drop(key);
+        return rc;
+    }
+    mr_secret_free(auth->node_credential);
+    mr_secret_drop(auth->node_key);
+    auth->node_credential = made;
+    auth->node_key = key;
+    return 0;
+}
+
+int auth_reload(struct auth *auth)
+{
+    if (auth->oauth != NULL) {
+        mr_jwks_reread(oauth_jwks(auth->oauth));
+    }
+    return make_node_credential(auth);
+}
+
+int auth_health(const struct auth *auth, struct mr_error *error)
+{
+    return auth->oauth != NULL ? mr_jwks_health(oauth_jwks(auth->oauth), error) : 0;
 }
 
 /* The words were checked by the configuration. */
@@ -167,7 +201,7 @@ static int take_words(struct auth *auth, const struct broker_config *config)
         rc = copy_names(security->nodes, security->node_count, &auth->nodes, &auth->node_count);
     }
     take_certificate_names(auth, security);
-    return rc == 0 ? make_node_credential(auth, config) : rc;
+    return rc == 0 ? make_node_credential(auth) : rc;
 }
 
 int auth_new(const struct broker_config *config, struct auth **ret_auth, struct mr_error *error)
@@ -180,6 +214,8 @@ int auth_new(const struct broker_config *config, struct auth **ret_auth, struct 
         return mr_fail(error, MR_ENOMEM, "broker");
     }
     auth->meta = config->meta;
+    auth->random = config->random;
+    auth->cluster_key = security->cluster_key != NULL ? mr_secret_ref(security->cluster_key) : NULL;
     auth->is_enforced = security->is_enforced;
     auth->allows_without_acl = security->allows_without_acl;
     auth->lines = FAILURE_LINES_MAX;

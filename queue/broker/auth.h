@@ -66,4 +66,10 @@ int64_t auth_failure_delay_ms(struct auth *auth, const char *host, const char *u
 /* NULL: no tokens are taken. */
 struct oauth *auth_oauth(const struct auth *auth);
 
+/* Secrets may have changed: what is derived from them is made anew, and keys for tokens are read
+ * again. Some milliseconds. 0, or MR_ENOMEM and the old ones stay. */
+int auth_reload(struct auth *auth);
+/* 0, or what of it could not be read. */
+int auth_health(const struct auth *auth, struct mr_error *error);
+
 #endif

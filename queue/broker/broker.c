@@ -232,6 +232,16 @@ static int listener_open(struct listener *listener, const struct broker_listener
     return rc;
 }
 
+int broker_reload_security(struct broker *broker)
+{
+    return auth_reload(broker->auth);
+}
+
+int broker_security_health(const struct broker *broker, struct mr_error *error)
+{
+    return auth_health(broker->auth, error);
+}
+
 uint16_t broker_listener_port(const struct broker *broker, size_t place)
 {
     const struct listener *listener = &broker->listeners[place];

@@ -101,6 +101,10 @@ void broker_start(struct broker *broker);
 /* Closes listeners and connections; what is being appended is finished, its answer is lost. done:
  * later. */
 void broker_close(struct broker *broker, void (*done)(void *owner), void *owner);
+/* Secrets and files of keys may have changed: they count for who authenticates next. 0 or
+ * MR_ENOMEM. */
+int broker_reload_security(struct broker *broker);
+int broker_security_health(const struct broker *broker, struct mr_error *error);
 uint16_t broker_listener_port(const struct broker *broker, size_t place);
 /* A connection that did not come from a listener of ours (tests); counts as one of listener
  * `place`. */

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 
 import pytest
@@ -97,9 +98,20 @@ def sinks_of(made):
     return {sink["sink"]: sink for sink in json.loads(answer[answer.index("\r\n\r\n"):])}
 
 
-def wait_for_sinks(made, names, state="connected"):
-    wait_until(lambda: all(sinks_of(made)[name]["state"] == state for name in names), 120,
-               f"{names} to be {state}")
+def wait_for_sinks(made, names, lines=2):
+    """Until each of them has delivered so many lines: it has logged in."""
+
+    def have_delivered():
+        sinks = sinks_of(made)
+        return all(sum(part["delivered"] for part in sinks[name]["partitions"]) >= lines
+                   for name in names)
+
+    wait_until(have_delivered, 120, f"{names} to deliver {lines} lines")
+
+
+def write_line(made):
+    with open(made.directory.parent / "web.log", "a", encoding="utf-8") as log:
+        log.write("another\n")
 
 
 @pytest.mark.skipif(b"__asan_" in PROGRAM or b"__tsan_" in PROGRAM,
@@ -149,3 +161,81 @@ def test_no_configured_secret_is_printed(hub, edge, files):
         for secret in SECRETS.values():
             assert secret not in text
     agent.stop()
+
+
+def reloaded(made):
+    """SIGHUP, and a sign that it was served: the line of the log comes first."""
+    count = made.stderr().count("are read again; restart")
+    made.signal(signal.SIGHUP)
+    wait_until(lambda: made.stderr().count("are read again; restart") > count, what="the reload")
+
+
+def reconnect(hub, files):
+    """Everybody has to log in anew."""
+    hub.stop(60)
+    hub.start(environment={"CREDENTIALS_DIRECTORY": str(files)})
+
+
+def test_a_changed_password_counts_from_the_next_login_on(hub, edge, files):
+    made = hub()
+    agent = edge(made)
+    wait_for_sinks(agent, ["scram", "plain", "cluster"])
+    for user in ("scram", "plain"):
+        (files / user).write_text(SECRETS[user][::-1])
+        with Connection(str(made.socket_path)) as control:
+            assert raw_kafka.set_user(control, user, SECRETS[user][::-1]) == {user: 0}
+    (files / "cluster").write_text("cluster-another-key-0123")
+    for node in (agent, made):
+        reloaded(node)
+        node.wait_for_output("node.cluster_key")
+    agent.wait_for_output("sinks.scram.sasl.password")
+    reconnect(made, files)
+    write_line(agent)
+    wait_for_sinks(agent, ["scram", "plain", "cluster"], 3)
+    assert metric(agent, "millrace_secrets_reload_failing") == 0
+    with agent.paused():
+        dumped, kept = dumped_and_kept(agent.process.pid, [SECRETS["scram"], SECRETS["scram"][::-1]])
+    assert kept == {SECRETS["scram"][::-1]}  # the old one was wiped
+    agent.stop()
+
+
+def test_the_cluster_key_changes_without_a_restart_of_the_hub(hub, edge, files):
+    """The edge has the new key first and is refused; after the hub's reload it is let in."""
+    made = hub()
+    (files / "cluster").write_text("cluster-another-key-0123")
+    agent = edge(made)
+    made.wait_for_output("wrong password")
+    reloaded(made)
+    wait_for_sinks(agent, ["cluster"])
+    agent.stop()
+
+
+def test_what_cannot_be_read_stays_and_raises_an_alarm(hub, edge, files):
+    made = hub()
+    agent = edge(made)
+    wait_for_sinks(agent, ["scram", "cluster"])
+    (files / "scram").unlink()
+    (files / "cluster").write_text("short")  # not a key, says the option's own check
+    reloaded(agent)
+    wait_until(lambda: metric(agent, "millrace_secrets_reload_failing") == 2, what="the alarm")
+    assert metric(agent, "millrace_secrets_reload_failures_total") == 2
+    health = run("health", "--data", agent.data)
+    assert health.returncode == 1 and "keep their old text" in health.stdout
+    agent.wait_for_output("sinks.scram.sasl.password")
+    (files / "cluster").write_text(SECRETS["cluster"])  # the hub itself needs a good one to start
+    reconnect(made, files)
+    write_line(agent)
+    wait_for_sinks(agent, ["scram", "cluster"], 3)  # by what it has kept
+    (files / "scram").write_text(SECRETS["scram"])
+    reloaded(agent)
+    wait_until(lambda: metric(agent, "millrace_secrets_reload_failing") == 0, what="the end of it")
+    assert "keep their old text" not in run("health", "--data", agent.data).stdout
+    agent.stop()
+
+
+def test_what_is_no_secret_is_not_changed_but_said(node, files):
+    made = node({"node": {"rack": f"${{file:{files / 'scram'}}}"}}).start()
+    (files / "scram").write_text("another")
+    reloaded(made)
+    made.wait_for_output("taken at the next start")
+    assert "another" not in made.stderr()
