@@ -21,6 +21,7 @@
 #include "agent/inherited.h"
 #include "agent/local.h"
 #include "agent/node.h"
+#include "agent/rights.h"
 #include "agent/security.h"
 #include "base/core/boot.h"
 #include "base/core/clock.h"
@@ -151,6 +152,17 @@ static struct queue_topic_spec *make_topics(const struct config *config, size_t 
     return specs;
 }
 
+/* systemd has made the file, and others may have it open already. */
+static void warn_of_rights(const struct config_listen *listen, int inherited_fd)
+{
+    if (inherited_fd > 0 && (listen->socket.owner != NULL || listen->socket.group != NULL ||
+                             strcmp(listen->socket.mode, "0660") != 0)) {
+        mr_warn("the socket comes from systemd, whose unit says owner and mode (SocketUser=, "
+                "SocketGroup=, SocketMode=); 'socket' of this listener is not applied",
+                KV_STR("listen", listen->address));
+    }
+}
+
 static int make_listeners(const struct agent *agent, struct queue_listener_spec **ret_specs,
                           size_t *ret_count, struct mr_error *error)
 {
@@ -170,8 +182,13 @@ static int make_listeners(const struct agent *agent, struct queue_listener_spec 
         if (rc == 0 && listen[i].advertise != NULL) {
             rc = mr_address_parse(listen[i].advertise, 9092, &specs[i].advertise, error);
         }
+        if (rc == 0 && specs[i].address.is_unix) {
+            rc = rights_find(&listen[i].socket, &specs[i].rights, error);
+            specs[i].names_peers = listen[i].peer_names == CONFIG_PEER_NAMES_NAME;
+        }
         if (rc == 0) {
             specs[i].inherited_fd = inherited_take(&inherited, &specs[i].address);
+            warn_of_rights(&listen[i], specs[i].inherited_fd);
         }
     }
     inherited_done(&inherited);
@@ -179,6 +196,9 @@ static int make_listeners(const struct agent *agent, struct queue_listener_spec 
         specs[count].is_control = true;
         specs[count].connections_max = 1000;
         rc = local_address(agent->directory.path, LOCAL_NODE, &specs[count].address, error);
+    }
+    if (rc == 0) {
+        rc = rights_find(&config->node.socket, &specs[count].rights, error);
     }
     if (rc != 0) {
         mr_free(specs);
@@ -496,9 +516,13 @@ static int open_admin(struct agent *agent, struct mr_error *error)
          .owner = agent,
          .help = "The books: what came in, went out, is queued, was dropped and why."},
     };
+    struct queue_socket_rights rights;
     struct mr_address address;
     int rc = local_address(agent->directory.path, LOCAL_ADMIN, &address, error);
 
+    if (rc == 0) {
+        rc = rights_find(&agent->config->node.socket, &rights, error);
+    }
     if (rc == 0 && name_admin(agent) != 0) {
         rc = mr_fail(error, MR_ENOMEM, "admin");
     }
@@ -509,6 +533,7 @@ static int open_admin(struct agent *agent, struct mr_error *error)
                                         .net = agent->net,
                                         .metrics = agent->metrics,
                                         .socket_path = address.host,
+                                        .socket_rights = &rights,
                                         .address = agent->config->admin.address,
                                         .is_insecure = agent->config->admin.is_insecure ||
                                                        is_admin_protected(agent->config),

@@ -192,6 +192,8 @@ struct queue_security security_rights(const struct security *security)
         .principal_rule_count = authorization->principals.count,
         .certificate_names = authorization->certificate_names.items,
         .certificate_name_count = authorization->certificate_names.count,
+        .peer_rules = authorization->peer_principals.items,
+        .peer_rule_count = authorization->peer_principals.count,
         .oauth = oauth_of(&config->authentication.oauth),
         .cluster_key = config->node.cluster_key,
         .nodes = authorization->nodes.items,

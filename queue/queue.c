@@ -273,6 +273,8 @@ static struct broker_security security_of(const struct queue_config *config)
         .principal_rule_count = config->security.principal_rule_count,
         .certificate_names = config->security.certificate_names,
         .certificate_name_count = config->security.certificate_name_count,
+        .peer_rules = config->security.peer_rules,
+        .peer_rule_count = config->security.peer_rule_count,
         .oauth = oauth_of(&config->security.oauth),
         .cluster_key = config->security.cluster_key,
         .nodes = config->security.nodes,
@@ -298,6 +300,12 @@ static struct broker_listener_config *listeners_of(const struct queue_config *co
             .tls = spec->tls,
             .sasl_mechanisms = spec->sasl,
             .sasl_session_ms = spec->sasl_session_ms,
+            .unix_mode = spec->rights.mode,
+            .has_unix_owner = spec->rights.has_owner,
+            .has_unix_group = spec->rights.has_group,
+            .unix_owner = spec->rights.owner,
+            .unix_group = spec->rights.group,
+            .names_peers = spec->names_peers,
         };
     }
     return listeners;

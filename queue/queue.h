@@ -71,6 +71,8 @@ struct queue_security {
     const char *const
         *certificate_names;        /* "subject", "dns", "uri", "email": the first that it has */
     size_t certificate_name_count; /* 0: subject */
+    const char *const *peer_rules; /* from names at a Unix socket to principals, written alike */
+    size_t peer_rule_count;
     struct queue_oauth oauth;
     struct mr_secret *cluster_key; /* what all nodes know; NULL: no node is known by it */
     const char *const *nodes;      /* principals that are nodes; * stands for anything */
@@ -92,6 +94,14 @@ struct queue_groups_config {
     int32_t members_max;      /* of one group */
 };
 
+struct queue_socket_rights {
+    mode_t mode;    /* 0: 0660 */
+    bool has_owner; /* else the process's */
+    bool has_group;
+    uid_t owner;
+    gid_t group;
+};
+
 struct queue_listener_spec {
     struct mr_address address;
     struct mr_address advertise; /* host "": the address itself */
@@ -100,8 +110,10 @@ struct queue_listener_spec {
     int connection_rate_max; /* accepted a second; 0: unbounded */
     int inherited_fd;        /* a socket that listens already; 0: none */
     struct mr_tls_context *tls;
-    unsigned sasl;           /* enum queue_sasl; 0: nobody is asked */
-    int64_t sasl_session_ms; /* clients must prove again who they are; 0: never */
+    unsigned sasl;                     /* enum queue_sasl; 0: nobody is asked */
+    int64_t sasl_session_ms;           /* clients must prove again who they are; 0: never */
+    struct queue_socket_rights rights; /* of a Unix socket's file */
+    bool names_peers; /* at a Unix socket: the login name of the user instead of its number */
 };
 
 struct queue_config {

@@ -12,6 +12,7 @@
 #include "base/core/metric.h"
 #include "base/net/http_server.h"
 #include "base/text/json.h"
+#include "queue/queue.h"
 
 enum { CHECKS_MAX = 32, SOCKET_MODE = 0660, CONNECTIONS_MAX = 64 };
 
@@ -269,6 +270,7 @@ int admin_add_check(struct admin *admin, const char *name, admin_check_cb check,
 
 static int listen_local(struct admin *admin, struct mr_error *error)
 {
+    const struct queue_socket_rights *rights = admin->config.socket_rights;
     struct mr_listen_options options = {.unix_mode = SOCKET_MODE};
     struct mr_address address;
     char text[MR_ADDRESS_TEXT_SIZE];
@@ -278,6 +280,13 @@ static int listen_local(struct admin *admin, struct mr_error *error)
     rc = mr_address_parse(text, 0, &address, error);
     if (rc != 0) {
         return rc;
+    }
+    if (rights != NULL) {
+        options.unix_mode = rights->mode;
+        options.has_unix_owner = rights->has_owner;
+        options.has_unix_group = rights->has_group;
+        options.unix_owner = rights->owner;
+        options.unix_group = rights->group;
     }
     return mr_http_server_listen(admin->server, &address, &options, NULL, error);
 }

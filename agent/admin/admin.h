@@ -22,6 +22,7 @@ struct mr_metrics;
 struct mr_net;
 struct mr_random;
 struct mr_tls_context;
+struct queue_socket_rights;
 
 /* Whether a part of the node is well. `text` (size bytes, empty at first) says what is wrong, or is
  * a remark. */
@@ -46,11 +47,12 @@ struct admin_config {
     struct mr_loop *loop;
     struct mr_net *net;
     struct mr_metrics *metrics;
-    const char *socket_path;       /* "/run/millrace/node.admin.sock", mode 0660; NULL: none */
-    const char *address;           /* "127.0.0.1:9692"; NULL: none */
-    bool is_insecure;              /* an address that is not loopback is meant */
-    struct mr_tls_context *tls;    /* for the address; NULL: plain */
-    bool (*is_ready)(void *owner); /* for GET /ready; NULL: always */
+    const char *socket_path; /* "/run/millrace/node.admin.sock", mode 0660; NULL: none */
+    const struct queue_socket_rights *socket_rights; /* NULL: the process's, 0660 */
+    const char *address;                             /* "127.0.0.1:9692"; NULL: none */
+    bool is_insecure;                                /* an address that is not loopback is meant */
+    struct mr_tls_context *tls;                      /* for the address; NULL: plain */
+    bool (*is_ready)(void *owner);                   /* for GET /ready; NULL: always */
     /* For tokens: the file "tokens" of this directory. NULL: there are none. */
     const char *directory;
     struct mr_disk *disk;

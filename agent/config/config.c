@@ -412,6 +412,12 @@ static void check_protection(struct load *load, const struct config_place *place
         tls.is_on && (listen->sasl.count > 0 || tls.clients == CONFIG_TLS_CLIENTS_REQUIRED);
 
     check_tls(load, place, path, &tls);
+    if (!is_unix && (listen->socket.owner != NULL || listen->socket.group != NULL ||
+                     (listen->socket.mode != NULL && strcmp(listen->socket.mode, "0660") != 0) ||
+                     listen->peer_names != CONFIG_PEER_NAMES_UID)) {
+        config_problem_add(load->problems, place,
+                           "%s: 'socket' and 'peer_names' are for Unix sockets (unix:PATH)", path);
+    }
     if ((offers(listen, "PLAIN") || offers(listen, "OAUTHBEARER")) && !tls.is_on && !is_unix &&
         !listen->is_insecure) {
         config_problem_add(load->problems, place,

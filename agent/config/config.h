@@ -26,6 +26,13 @@ struct config_tls {
     int64_t reload_ms; /* in `node` only; 0: when asked */
 };
 
+/* Rights on a Unix socket's file. */
+struct config_socket {
+    const char *owner; /* a name or a number; NULL: the process's */
+    const char *group;
+    const char *mode; /* octal */
+};
+
 struct config_node {
     const char *name; /* the host's name unless written */
     int64_t id;
@@ -34,7 +41,10 @@ struct config_node {
     const char *run_directory;
     struct mr_secret *cluster_key;
     struct config_tls tls;
+    struct config_socket socket; /* of the node's own two */
 };
+
+enum config_peer_names { CONFIG_PEER_NAMES_UID, CONFIG_PEER_NAMES_NAME };
 
 struct config_listen {
     const char *address;
@@ -45,6 +55,8 @@ struct config_listen {
     struct config_tls tls;
     struct mr_string_list sasl; /* mechanisms */
     int64_t sasl_session_ms;
+    struct config_socket socket;
+    int peer_names; /* enum config_peer_names */
 };
 
 /* How tokens of OAUTHBEARER are checked. */
@@ -78,6 +90,7 @@ struct config_authorization {
     bool allows_without_acl;
     struct mr_string_list principals;
     struct mr_string_list certificate_names;
+    struct mr_string_list peer_principals;
     struct mr_string_list nodes;
 };
 

@@ -123,6 +123,13 @@ const struct mr_option config_authorization_options[] = {
      .help = "What of a certificate is the name that 'principals' begins with: its subject, or the "
              "first alternative name of a kind (uri, for SPIFFE; dns; email). The first that the "
              "certificate has."},
+    {.name = "peer_principals",
+     .type = MR_OPT_STRING_LIST,
+     .offset = offsetof(struct config_authorization, peer_principals),
+     .example = "['RULE:^uid\\\\.0$/root/', 'RULE:^(.*)$/local-$1/']",
+     .help = "How the name of a process at a Unix socket (listen[].peer_names) becomes a "
+             "principal, by the same rules as 'principals'. The name as it is unless written; who "
+             "no rule matches is refused."},
     {.name = "nodes",
      .type = MR_OPT_STRING_LIST,
      .offset = offsetof(struct config_authorization, nodes),

@@ -10,6 +10,7 @@ extern const struct mr_option config_disk_options[];
 extern const struct mr_option config_log_options[];
 /* options_listen.c */
 extern const struct mr_option config_node_tls_options[];
+extern const struct mr_option config_socket_options[];
 extern const struct mr_option config_listen_options[];
 extern const struct mr_option config_admin_options[];
 /* options_access.c */

@@ -63,6 +63,40 @@ static const struct mr_option listen_tls_options[] = {
     TLS_OPTIONS("Whether this listener speaks TLS, where there is a certificate.", .absent = -1)};
 #undef TLS_OPTIONS
 
+static const char *check_mode(const void *value)
+{
+    const char *text = *(const char *const *)value;
+    size_t size = strlen(text);
+
+    return size >= 3 && size <= 4 && strspn(text, "01234567") == size &&
+                   (size == 3 || text[0] == '0')
+               ? NULL
+               : "an octal mode such as \"0660\" is wanted here, in quotes";
+}
+
+const struct mr_option config_socket_options[] = {
+    {.name = "owner",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_socket, owner),
+     .example = "millrace",
+     .help = "Name or number of the user that the file is to belong to. The process's unless "
+             "written; another one needs the capability CAP_CHOWN."},
+    {.name = "group",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_socket, group),
+     .example = "kafka-clients",
+     .help = "Name or number of its group: one that the process is a member of, unless it may "
+             "change owners."},
+    {.name = "mode",
+     .type = MR_OPT_STRING,
+     .offset = offsetof(struct config_socket, mode),
+     .fallback = "0660",
+     .check = check_mode,
+     .help = "Its mode, octal; who has the right to write may connect."},
+    {0}};
+
+static const char *const peer_names_words[] = {"uid", "name", NULL};
+
 static const char *check_mechanisms(const void *value)
 {
     const struct mr_string_list *list = value;
@@ -131,6 +165,21 @@ const struct mr_option config_listen_options[] = {
      .fallback = "0",
      .help = "After this long clients must show it again (Kafka's connections.max.reauth.ms); 0: "
              "never."},
+    {.name = "socket",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_listen, socket),
+     .children = config_socket_options,
+     .help =
+         "Rights on the file of a Unix socket; it never has more, not for a moment. One that "
+         "systemd has opened keeps those of its unit (SocketUser=, SocketGroup=, SocketMode=)."},
+    {.name = "peer_names",
+     .type = MR_OPT_ENUM,
+     .offset = offsetof(struct config_listen, peer_names),
+     .words = peer_names_words,
+     .fallback = "uid",
+     .help = "Who a process at the other end of a Unix socket is: 'uid' gives uid.1000, 'name' the "
+             "login name of that user, or uid.1000 where it has none. "
+             "authorization.peer_principals then applies."},
     {0}};
 
 const struct mr_option config_admin_options[] = {

@@ -74,6 +74,12 @@ const struct mr_option config_node_options[] = {
      .offset = offsetof(struct config_node, tls),
      .children = config_node_tls_options,
      .help = "Certificates: the default of every listener."},
+    {.name = "socket",
+     .type = MR_OPT_TABLE,
+     .offset = offsetof(struct config_node, socket),
+     .children = config_socket_options,
+     .help = "Rights on the node's own two sockets in the data directory. Who may open them, and "
+             "enter that directory, is an administrator."},
     {0}};
 
 const struct mr_option config_disk_options[] = {

@@ -49,6 +49,39 @@ static int remove_stale(const struct sockaddr_un *address, struct mr_error *erro
     return 0;
 }
 
+/* By a descriptor of the file, so that whoever can write to its directory cannot have the rights of
+ * another file changed. The owner first: a change of owner may take bits off the mode. */
+static int set_rights(const char *path, const struct mr_listen_options *options,
+                      struct stat *ret_file, struct mr_error *error)
+{
+    char by_descriptor[64];
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int rc = 0;
+
+    if (fd < 0 || fstat(fd, ret_file) != 0) {
+        rc = mr_fail_errno(error, errno, "'%s'", path);
+    } else if (!S_ISSOCK(ret_file->st_mode) || ret_file->st_uid != geteuid()) {
+        rc = mr_fail_text(error, MR_EBUSY, "'%s' was replaced by another process", path);
+    } else if ((options->has_unix_owner || options->has_unix_group) &&
+               fchownat(fd, "", options->has_unix_owner ? options->unix_owner : (uid_t)-1,
+                        options->has_unix_group ? options->unix_group : (gid_t)-1,
+                        AT_EMPTY_PATH) != 0) {
+        rc = mr_fail_errno(error, errno,
+                           "owner and group of '%s' (the process must be a member of the group, or "
+                           "have the capability CAP_CHOWN)",
+                           path);
+    }
+    (void)snprintf(by_descriptor, sizeof by_descriptor, "/proc/self/fd/%d", fd);
+    if (rc == 0 && chmod(by_descriptor, options->unix_mode) != 0 &&
+        (errno != ENOENT || chmod(path, options->unix_mode) != 0)) { /* there is no /proc */
+        rc = mr_fail_errno(error, errno, "mode of '%s'", path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return rc;
+}
+
 static int bind_unix(struct bound_socket *self, const struct mr_address *address,
                      const struct mr_listen_options *options, struct mr_error *error)
 {
@@ -69,13 +102,15 @@ static int bind_unix(struct bound_socket *self, const struct mr_address *address
     if (rc != 0) {
         return rc;
     }
-    if (fchmod(self->fd, options->unix_mode) != 0 ||
+    /* The file begins with no rights at all, whatever the umask, and nothing listens yet. */
+    if (fchmod(self->fd, 0) != 0 ||
         bind(self->fd, (const struct sockaddr *)(const void *)&name, sizeof name) != 0) {
         return mr_fail_errno(error, errno, "bind '%s'", name.sun_path);
     }
     memcpy(self->path, name.sun_path, sizeof self->path);
-    if (chmod(name.sun_path, options->unix_mode) != 0 || lstat(name.sun_path, &file) != 0) {
-        return mr_fail_errno(error, errno, "mode of '%s'", name.sun_path);
+    rc = set_rights(name.sun_path, options, &file, error);
+    if (rc != 0) {
+        return rc;
     }
     self->device = file.st_dev;
     self->inode = file.st_ino;

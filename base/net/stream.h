@@ -121,12 +121,16 @@ typedef void (*mr_connect_cb)(void *owner, int rc, struct mr_stream *stream,
 
 /* Borrowed for the call, but tls: that must outlive the listener or the attempt. */
 struct mr_listen_options {
-    int backlog;                /* 0: 1024 */
-    int connections_max;        /* 0: unbounded; above it new ones are closed at once and counted */
-    mode_t unix_mode;           /* 0: 0660 */
-    int inherited_fd;           /* 0: none, or from socket activation (never standard input) */
-    bool reuse_port;            /* several loops listen on one port (SO_REUSEPORT) */
-    struct mr_tls_context *tls; /* NULL: plain */
+    int backlog;         /* 0: 1024 */
+    int connections_max; /* 0: unbounded; above it new ones are closed at once and counted */
+    mode_t unix_mode;    /* 0: 0660 */
+    bool has_unix_owner; /* of the file; else who made it */
+    bool has_unix_group;
+    uid_t unix_owner;
+    gid_t unix_group;
+    int inherited_fd;               /* 0: none, or from socket activation (never standard input) */
+    bool reuse_port;                /* several loops listen on one port (SO_REUSEPORT) */
+    struct mr_tls_context *tls;     /* NULL: plain */
     int64_t handshake_timeout_ms;   /* 0: 10 s */
     int handshakes_max;             /* half-open ones at a time; 0: 1000 */
     struct mr_admission *admission; /* bounds per address, or NULL; outlives the listener */
@@ -143,7 +147,8 @@ struct mr_connect_options {
  */
 int mr_net_new(struct mr_loop *loop, struct mr_metrics *metrics, struct mr_net **ret_net);
 void mr_net_free(struct mr_net *net);
-/* A Unix socket's file is made with its mode, a stale one is replaced only if nobody answers on it.
+/* A Unix socket's file never has more rights than it is to have; a stale one is replaced only if
+ * nobody answers on it.
  */
 int mr_net_listen(struct mr_net *net, const struct mr_address *address,
                   const struct mr_listen_options *options, mr_listener_cb cb, void *owner,

@@ -62,6 +62,7 @@ struct auth {
     char **super_users; /* "User:admin" */
     size_t super_user_count;
     struct principal_rules *rules;
+    struct principal_rules *peer_rules;
     struct oauth *oauth; /* NULL: no tokens are taken */
     struct mr_random *random;
     struct mr_secret *cluster_key;                          /* NULL: no node is known by it */
@@ -98,6 +99,7 @@ void auth_free(struct auth *auth)
     mr_secret_drop(auth->node_key);
     mr_secret_unref(auth->cluster_key);
     principal_rules_free(auth->rules);
+    principal_rules_free(auth->peer_rules);
     oauth_free(auth->oauth);
     for (int i = 0; i < AUTH_FAILURE_COUNT; i++) {
         mr_metric_set_free(auth->failure_counts[i]);
@@ -229,6 +231,10 @@ int auth_new(const struct broker_config *config, struct auth **ret_auth, struct 
     } else {
         rc = principal_rules_new(security->principal_rules, security->principal_rule_count,
                                  &auth->rules, error);
+    }
+    if (rc == 0) {
+        rc = principal_rules_new(security->peer_rules, security->peer_rule_count, &auth->peer_rules,
+                                 error);
     }
     if (rc == 0 && security->oauth.keys != NULL) {
         rc = oauth_new(config, &auth->oauth, error);
@@ -368,7 +374,29 @@ static int meet_certificate(struct auth *auth, struct connection *connection)
     return 0;
 }
 
-int auth_meet(struct auth *auth, struct connection *connection)
+/* Who the user at the other end of a Unix socket is. */
+static int meet_peer(struct auth *auth, struct connection *connection, const char *peer_name,
+                     uid_t uid)
+{
+    char given[PRINCIPAL_NAME_SIZE];
+    char name[PRINCIPAL_NAME_SIZE] = "";
+    int rc;
+
+    (void)snprintf(given, sizeof given, "uid.%" PRIu64, (uint64_t)uid);
+    if (peer_name != NULL) {
+        (void)snprintf(given, sizeof given, "%s", peer_name);
+    }
+    rc = principal_rules_apply(auth->peer_rules, given, name, sizeof name);
+    if (rc != 0 || name[0] == '\0') {
+        mr_warn("local user leads to no principal: connection closed", KV_STR("name", given));
+        audit_login_failed(connection, given, "unix", "it leads to no principal");
+        return MR_EAUTH;
+    }
+    auth_set_principal(connection, name);
+    return 0;
+}
+
+int auth_meet(struct auth *auth, struct connection *connection, const char *peer_name)
 {
     uid_t uid;
     gid_t gid;
@@ -382,10 +410,7 @@ int auth_meet(struct auth *auth, struct connection *connection)
     auth_set_principal(connection, "ANONYMOUS");
     if (connection->listener->address.is_unix &&
         mr_stream_credentials(connection->stream, &uid, &gid, &pid) == 0) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "uid.%" PRIu64, (uint64_t)uid);
-        auth_set_principal(connection, name);
-        return 0;
+        return meet_peer(auth, connection, peer_name, uid);
     }
     return meet_certificate(auth, connection);
 }

@@ -23,7 +23,7 @@ void auth_free(struct auth *auth); /* NULL is fine */
 
 /* What is known of a connection before it says anything: sets principal and host. MR_EAUTH: its
  * certificate leads to no name. */
-int auth_meet(struct auth *auth, struct connection *connection);
+int auth_meet(struct auth *auth, struct connection *connection, const char *peer_name);
 /* "User:<name>" from now on. */
 void auth_set_principal(struct connection *connection, const char *name);
 /* "Node:<name>": it has shown that it knows the cluster's key. */

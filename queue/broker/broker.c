@@ -100,6 +100,7 @@ static void broker_free(struct broker *broker)
     mr_admission_close(broker->admission);
     quotas_free(broker->quotas);
     mr_workers_free(broker->auth_workers);
+    mr_workers_free(broker->name_workers);
     mr_task_cancel(&broker->bury);
     mr_timer_stop(&broker->idle_timer);
     checks_free(broker->checks);
@@ -142,6 +143,7 @@ void broker_close(struct broker *broker, void (*done)(void *owner), void *owner)
     while (!mr_list_is_empty(&broker->connections)) {
         connection_close(mr_container(broker->connections.next, struct connection, link), NULL);
     }
+    peers_close(broker);
     broker->is_closing = true;
     mr_task_post(&broker->bury);
 }
@@ -188,7 +190,13 @@ static void on_stream(struct mr_listener *net_listener, void *owner, struct mr_s
     struct listener *listener = owner;
 
     (void)net_listener;
-    if (listener->broker->is_closing || connection_new(listener->broker, listener, stream) != 0) {
+    int rc = MR_ECANCELED;
+
+    if (!listener->broker->is_closing) {
+        rc = listener->names_peers ? peer_meet(listener, stream)
+                                   : connection_new(listener->broker, listener, stream, NULL);
+    }
+    if (rc != 0) {
         mr_stream_close(stream, true);
     }
 }
@@ -196,7 +204,7 @@ static void on_stream(struct mr_listener *net_listener, void *owner, struct mr_s
 int broker_accept(struct broker *broker, size_t place, struct mr_stream *stream)
 {
     mr_assert(place < broker->listener_count);
-    return connection_new(broker, &broker->listeners[place], stream);
+    return connection_new(broker, &broker->listeners[place], stream, NULL);
 }
 
 static int listener_open(struct listener *listener, const struct broker_listener_config *config,
@@ -204,7 +212,11 @@ static int listener_open(struct listener *listener, const struct broker_listener
 {
     struct mr_listen_options options = {
         .connections_max = config->connections_max,
-        .unix_mode = 0660,
+        .unix_mode = config->unix_mode,
+        .has_unix_owner = config->has_unix_owner,
+        .has_unix_group = config->has_unix_group,
+        .unix_owner = config->unix_owner,
+        .unix_group = config->unix_group,
         .inherited_fd = config->inherited_fd > 0 ? config->inherited_fd : 0,
         .tls = config->tls,
         /* A client that has not even greeted gets no longer than one that has. */
@@ -221,6 +233,7 @@ static int listener_open(struct listener *listener, const struct broker_listener
     listener->is_control = config->is_control;
     listener->sasl_mechanisms = config->is_control ? 0 : config->sasl_mechanisms;
     listener->sasl_session_ms = config->sasl_session_ms;
+    listener->names_peers = config->names_peers && config->address.is_unix;
     if (listener->broker->net == NULL) {
         return 0; /* tests bring their own streams */
     }
@@ -314,6 +327,7 @@ static int broker_init(struct broker *broker, const struct broker_config *config
     broker->connection_idle_ms_max = config->connection_idle_ms_max;
     mr_list_init(&broker->connections);
     mr_list_init(&broker->strangers);
+    mr_list_init(&broker->greetings);
     mr_list_init(&broker->closed);
     mr_list_init(&broker->memory_waiters);
     mr_list_init(&broker->free_requests);
@@ -328,7 +342,8 @@ static int broker_init(struct broker *broker, const struct broker_config *config
         broker->scratch == NULL || broker->listeners == NULL ||
         mr_codec_context_new(&broker->codecs) != 0 ||
         checks_new(config->loop, &broker->checks) != 0 ||
-        mr_workers_new(config->loop, "auth", 1, &broker->auth_workers) != 0) {
+        mr_workers_new(config->loop, "auth", 1, &broker->auth_workers) != 0 ||
+        mr_workers_new(config->loop, "names", 1, &broker->name_workers) != 0) {
         return MR_ENOMEM;
     }
     return broker_metrics_new(broker) != 0

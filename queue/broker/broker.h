@@ -48,6 +48,8 @@ struct broker_security {
     const char *const
         *certificate_names;        /* "subject", "dns", "uri", "email": the first that it has */
     size_t certificate_name_count; /* 0: subject */
+    const char *const *peer_rules; /* likewise for names at a Unix socket */
+    size_t peer_rule_count;
     struct broker_oauth oauth;
     struct mr_secret *cluster_key; /* what all nodes know; NULL: no node is known by it */
     const char *const *nodes;      /* principals that are nodes; * stands for anything */
@@ -64,6 +66,12 @@ struct broker_listener_config {
     struct mr_tls_context *tls;
     unsigned sasl_mechanisms; /* enum sasl_mechanism, as bits; 0: nobody is asked */
     int64_t sasl_session_ms;  /* clients must prove again who they are; 0: never */
+    mode_t unix_mode;         /* 0: 0660 */
+    bool has_unix_owner;
+    bool has_unix_group;
+    uid_t unix_owner;
+    gid_t unix_group;
+    bool names_peers; /* at a Unix socket: the login name of the user instead of its number */
 };
 
 struct broker_config {

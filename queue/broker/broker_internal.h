@@ -61,6 +61,7 @@ struct listener {
     bool is_control;
     unsigned sasl_mechanisms;
     int64_t sasl_session_ms;
+    bool names_peers; /* of a Unix socket */
 };
 
 struct broker {
@@ -91,6 +92,8 @@ struct broker {
     struct audit_trail *audit;       /* the configuration's; NULL: none */
     struct mr_admission *admission;  /* of the listeners but the own socket */
     struct mr_workers *auth_workers; /* passwords are checked there */
+    struct mr_workers *name_workers; /* users are looked up there (peer_name.c) */
+    struct mr_link greetings;        /* peer_name.c's: streams whose user is looked up */
     struct mr_link closed;           /* connections: freed by the next turn */
     struct mr_task bury;
     struct mr_timer idle_timer;
@@ -148,7 +151,10 @@ struct connection {
     struct produce *produce_last; /* api_produce.c's: the last whose batches are still checked */
 };
 
-int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream);
+/* peer_name: of the user at the other end of a Unix socket; NULL: nobody was asked. The stream
+ * stays the caller's if it fails. */
+int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream,
+                   const char *peer_name);
 /* Now; requests that are being handled go on without it. The struct lives until the next turn. */
 void connection_close(struct connection *connection, const char *reason);
 /* What has been asked is answered, nothing more is taken, then it closes. */
@@ -158,6 +164,14 @@ void connection_step(struct connection *connection);
 /* Nothing keeps it from being read any more, as far as the caller knows. */
 void connection_resume(struct connection *connection);
 void connection_wake_memory_waiters(struct broker *broker);
+
+/* ---- peer_name.c ---- */
+
+/* Makes a connection of the stream once the user at its other end has a name. The stream stays the
+ * caller's if it fails. */
+int peer_meet(struct listener *listener, struct mr_stream *stream);
+/* Closes the streams that wait for a name. */
+void peers_close(struct broker *broker);
 
 /* ---- frames.c ---- */
 

@@ -590,7 +590,8 @@ static void on_failed(struct mr_stream *stream, void *owner, int code)
     connection_close(owner, NULL);
 }
 
-int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream)
+int connection_new(struct broker *broker, struct listener *listener, struct mr_stream *stream,
+                   const char *peer_name)
 {
     static const struct mr_stream_events events = {
         .on_readable = on_readable, .on_hangup = on_hangup, .on_failed = on_failed};
@@ -605,7 +606,7 @@ int connection_new(struct broker *broker, struct listener *listener, struct mr_s
     connection->stream = stream;
     connection->is_control = listener->is_control;
     connection->active_at_ms = mr_loop_now_ms(broker->loop);
-    rc = auth_meet(broker->auth, connection);
+    rc = auth_meet(broker->auth, connection, peer_name);
     if (rc == 0 && listener->sasl_mechanisms != 0) {
         connection->sasl =
             sasl_new(connection, listener->sasl_mechanisms, listener->sasl_session_ms);
