@@ -249,15 +249,25 @@ static void fetch_respond(struct fetch *fetch)
 static void on_moved(struct partition_waiter *waiter)
 {
     struct fetch_part *part = waiter->owner;
+    struct request *request = part->fetch->request;
+    struct broker *broker = request->broker;
+    struct quota_pause pause;
 
+    quota_time_resume(request, &pause);
     fetch_collect(part->fetch);
+    quota_time_suspend(broker, request, &pause);
 }
 
 static void on_timer(struct mr_timer *timer)
 {
     struct fetch *fetch = timer->owner;
+    struct request *request = fetch->request;
+    struct broker *broker = request->broker;
+    struct quota_pause pause;
 
+    quota_time_resume(request, &pause);
     fetch_respond(fetch); /* with what was found last, less than it wanted */
+    quota_time_suspend(broker, request, &pause);
 }
 
 static bool fetch_is_enough(const struct fetch *fetch)

@@ -72,6 +72,7 @@ struct quotas {
     struct mr_link muted;        /* struct connection_quota */
     const struct request *timed; /* whose handler runs now */
     int64_t timed_since_us;
+    struct quota_pause *paused; /* those whose time stands still, on the stack */
     struct mr_metric_set *rate_sets[QUOTA_RATE_COUNT];
     struct mr_metric_set *metrics;
 };
@@ -436,8 +437,39 @@ void quota_time_end(struct broker *broker, struct request *request)
     }
 }
 
+void quota_time_resume(struct request *request, struct quota_pause *pause)
+{
+    struct quotas *quotas = request->broker->quotas;
+    int64_t used_us =
+        quotas->timed != NULL ? mr_clock_monotonic_us(quotas->clock) - quotas->timed_since_us : 0;
+
+    *pause = (struct quota_pause){quotas->timed, used_us, quotas->paused};
+    quotas->paused = pause;
+    quotas->timed = NULL;
+    quota_time_begin(request);
+}
+
+void quota_time_suspend(struct broker *broker, struct request *request, struct quota_pause *pause)
+{
+    struct quotas *quotas = broker->quotas;
+
+    quota_time_end(broker, request);
+    mr_assert(quotas->paused == pause);
+    quotas->paused = pause->before;
+    if (pause->outer != NULL) {
+        quotas->timed = pause->outer;
+        quotas->timed_since_us = mr_clock_monotonic_us(quotas->clock) - pause->outer_used_us;
+    }
+}
+
 void quota_time_forget(const struct request *request)
 {
+    for (struct quota_pause *pause = request->broker->quotas->paused; pause != NULL;
+         pause = pause->before) {
+        if (pause->outer == request) {
+            pause->outer = NULL;
+        }
+    }
     if (request->broker->quotas->timed == request) {
         request->broker->quotas->timed = NULL;
     }

@@ -46,6 +46,15 @@ int64_t quota_window_bytes(struct request *request, enum quota_rate rate);
  * After the answer the request may be gone: then it is not looked into. */
 void quota_time_begin(struct request *request);
 void quota_time_end(struct broker *broker, struct request *request);
+/* A request that has waited is taken up again, perhaps in the middle of another's handler, whose
+ * time stands still meanwhile. Between the two the request may answer and be gone. */
+struct quota_pause {
+    const struct request *outer; /* NULL: none was running, or it has gone */
+    int64_t outer_used_us;
+    struct quota_pause *before;
+};
+void quota_time_resume(struct request *request, struct quota_pause *pause);
+void quota_time_suspend(struct broker *broker, struct request *request, struct quota_pause *pause);
 /* The request goes, however. */
 void quota_time_forget(const struct request *request);
 /* What the answer tells: how long its connection is muted. */

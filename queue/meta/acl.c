@@ -26,6 +26,7 @@ void acl_set_done(struct acl_set *set)
         acl_free(&set->items[i]);
     }
     mr_free(set->items);
+    mr_free(set->by_principal);
     memset(set, 0, sizeof *set);
 }
 
@@ -71,6 +72,36 @@ static size_t place_of(const struct acl_set *set, const struct acl_binding *bind
     return mr_order_place(set->items, set->count, sizeof *set->items, compare, binding, ret_found);
 }
 
+/* The other order: one principal's bindings of a resource stand together. */
+static int compare_by_principal(const void *item, const void *wanted)
+{
+    const struct acl *acl = item;
+    const struct acl_binding *binding = wanted;
+    int order = acl->resource - binding->resource;
+
+    if (order == 0) {
+        order = compare_text(acl->principal, binding->principal);
+    }
+    return order != 0 ? order : compare(item, wanted);
+}
+
+static void insert(struct acl *items, size_t count, size_t place, const struct acl *acl)
+{
+    memmove(items + place + 1, items + place, (count - place) * sizeof *items);
+    items[place] = *acl;
+}
+
+static void cut(struct acl *items, size_t count, size_t place)
+{
+    memmove(items + place, items + place + 1, (count - place - 1) * sizeof *items);
+}
+
+static size_t place_by_principal(const struct acl_set *set, const struct acl_binding *binding)
+{
+    return mr_order_place(set->by_principal, set->count, sizeof *set->by_principal,
+                          compare_by_principal, binding, NULL);
+}
+
 static uint32_t *prefix_count(struct acl_set *set, const struct acl *acl)
 {
     size_t size = strlen(acl->name);
@@ -97,12 +128,14 @@ int acl_add(struct acl_set *set, const struct acl_binding *binding)
     made.principal = mr_strndup(binding->principal.data, (size_t)binding->principal.size);
     made.host = mr_strndup(binding->host.data, (size_t)binding->host.size);
     if (made.name == NULL || made.principal == NULL || made.host == NULL ||
-        mr_grow(&set->items, &set->capacity, set->count + 1, sizeof *set->items) != 0) {
+        mr_grow(&set->items, &set->capacity, set->count + 1, sizeof *set->items) != 0 ||
+        mr_grow(&set->by_principal, &set->by_principal_capacity, set->count + 1,
+                sizeof *set->by_principal) != 0) {
         acl_free(&made);
         return MR_ENOMEM;
     }
-    memmove(set->items + place + 1, set->items + place, (set->count - place) * sizeof *set->items);
-    set->items[place] = made;
+    insert(set->items, set->count, place, &made);
+    insert(set->by_principal, set->count, place_by_principal(set, binding), &made);
     set->count += 1;
     if (made.pattern == ACL_PREFIXED) {
         *prefix_count(set, &made) += 1;
@@ -114,6 +147,7 @@ bool acl_remove(struct acl_set *set, const struct acl_binding *binding)
 {
     bool is_found;
     size_t place = place_of(set, binding, &is_found);
+    struct acl gone;
 
     if (!is_found) {
         return false;
@@ -121,9 +155,11 @@ bool acl_remove(struct acl_set *set, const struct acl_binding *binding)
     if (binding->pattern == ACL_PREFIXED) {
         *prefix_count(set, &set->items[place]) -= 1;
     }
-    acl_free(&set->items[place]);
+    gone = set->items[place];
+    cut(set->by_principal, set->count, place_by_principal(set, binding));
+    cut(set->items, set->count, place);
     set->count -= 1;
-    memmove(set->items + place, set->items + place + 1, (set->count - place) * sizeof *set->items);
+    acl_free(&gone);
     return true;
 }
 
@@ -351,22 +387,76 @@ enum acl_decision acl_decide(const struct acl_set *set, const char *principal, c
     return verdict == ACL_SAYS_NOTHING && is_mentioned ? ACL_SAYS_NO : verdict;
 }
 
-/* Whether a deny takes away all that this allow gives. */
+/* Whether a binding of exactly this pattern denies. An allow stands behind a deny of the same
+ * operation, but not of others, so all of this principal's are looked at. */
+static bool is_denied_by(const struct acl_set *set, const struct question *question,
+                         const struct acl_binding *wanted)
+{
+    for (size_t i = first_for(set, wanted); i < set->count; i++) {
+        const struct acl *acl = &set->items[i];
+        if (compare_resource(acl, wanted->resource, wanted->pattern, wanted->name) != 0 ||
+            compare_text(acl->principal, wanted->principal) != 0) {
+            return false;
+        }
+        if (acl->permission == ACL_DENY && concerns(acl, question) &&
+            covers(acl, question->operation)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_denied(const struct acl_set *set, const struct question *question, int8_t resource,
+                      int8_t pattern, struct wire_string name)
+{
+    struct acl_binding wanted = {.resource = resource, .pattern = pattern, .name = name};
+
+    wanted.principal = wire_text("User:*");
+    if (is_denied_by(set, question, &wanted)) {
+        return true;
+    }
+    wanted.principal = wire_text(question->principal);
+    return is_denied_by(set, question, &wanted);
+}
+
+/* Whether a deny takes away all that this allow gives: of "*", of the same name, or of a prefix. */
 static bool is_dominated(const struct acl_set *set, const struct question *question,
                          const struct acl *allow)
 {
     struct wire_string name = wire_text(allow->name);
 
-    for (size_t i = 0; i < set->count; i++) {
-        const struct acl *deny = &set->items[i];
-        if (deny->resource != allow->resource || deny->permission != ACL_DENY ||
-            !concerns(deny, question) || !covers(deny, question->operation)) {
-            continue;
+    if (is_denied(set, question, allow->resource, ACL_LITERAL, wire_text("*")) ||
+        (allow->pattern == ACL_LITERAL &&
+         is_denied(set, question, allow->resource, ACL_LITERAL, name))) {
+        return true;
+    }
+    for (int32_t size = 1; size <= name.size; size++) {
+        int32_t place = size < ACL_PREFIX_SIZES ? size : ACL_PREFIX_SIZES - 1;
+        if (set->prefix_sizes[allow->resource][place] > 0 &&
+            is_denied(set, question, allow->resource, ACL_PREFIXED,
+                      (struct wire_string){name.data, size})) {
+            return true;
         }
-        if (deny->pattern == ACL_PREFIXED
-                ? begins_with(name, deny->name)
-                : strcmp(deny->name, "*") == 0 ||
-                      (allow->pattern == ACL_LITERAL && strcmp(deny->name, allow->name) == 0)) {
+    }
+    return false;
+}
+
+/* By what is bound to this principal alone: many others cost nothing. */
+static bool allows_principal(const struct acl_set *set, const struct question *question,
+                             enum acl_resource resource, const char *principal)
+{
+    struct acl_binding wanted = {.resource = (int8_t)resource,
+                                 .principal = wire_text(principal),
+                                 .name = wire_text(""),
+                                 .host = wire_text("")};
+
+    for (size_t i = place_by_principal(set, &wanted); i < set->count; i++) {
+        const struct acl *acl = &set->by_principal[i];
+        if (acl->resource != (int8_t)resource || strcmp(acl->principal, principal) != 0) {
+            return false;
+        }
+        if (acl->permission == ACL_ALLOW && concerns(acl, question) &&
+            covers(acl, question->operation) && !is_dominated(set, question, acl)) {
             return true;
         }
     }
@@ -378,13 +468,6 @@ bool acl_allows_somewhere(const struct acl_set *set, const char *principal, cons
 {
     struct question question = {principal, host, operation};
 
-    for (size_t i = 0; i < set->count; i++) {
-        const struct acl *acl = &set->items[i];
-        if (acl->resource == (int8_t)resource && acl->permission == ACL_ALLOW &&
-            concerns(acl, &question) && covers(acl, operation) &&
-            !is_dominated(set, &question, acl)) {
-            return true;
-        }
-    }
-    return false;
+    return allows_principal(set, &question, resource, principal) ||
+           allows_principal(set, &question, resource, "User:*");
 }

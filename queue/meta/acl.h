@@ -85,6 +85,9 @@ struct acl_set {
     struct acl *items; /* sorted: resource, pattern, name, then the rest */
     size_t count;
     size_t capacity;
+    /* The same ones, which share the texts, by resource and principal. */
+    struct acl *by_principal;
+    size_t by_principal_capacity;
     /* How many prefixed bindings have a name of this size (longer ones share the last place). */
     uint32_t prefix_sizes[ACL_RESOURCE_END][ACL_PREFIX_SIZES];
 };

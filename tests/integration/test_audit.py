@@ -52,6 +52,15 @@ def test_changes_are_told_with_who_what_and_how(node, free_port):
     assert len(audit_of(made)) == before
 
 
+def test_names_of_quotas_are_told(node, free_port):
+    """Kafka calls the name of a quota its key, which is no secret."""
+    made = node({"listen": [{"address": f"127.0.0.1:{free_port()}"}]}).start()
+    assert run("quotas", "set", "--for", "user=alice", "producer_byte_rate=1000", "--data",
+               made.data).returncode == 0
+    (changed,) = wait_for(made, action="AlterClientQuotas", outcome="ok")
+    assert changed["details"]["entries"][0]["ops"] == [{"key": "producer_byte_rate", "value": 1000}]
+
+
 def test_refusals_and_failed_logins_are_added_up(secure, certificates):  # noqa: F811
     """A flood becomes a few records with a number; nobody's password or hash is in any."""
     made = secure()

@@ -205,6 +205,21 @@ def test_request_time(hub):
     assert metric(hub, 'millrace_broker_throttled_total{quota="request_percentage"}') > 0
 
 
+def test_a_fetch_that_is_woken_uses_time_again(hub):
+    """One that waits for more than comes is looked at anew with each record, on its own account."""
+    topic = struct.pack(">i", 1) + string("t") + struct.pack(">iiqi", 1, 0, 0, 1 << 20)
+    many = struct.pack(">iiiib", -1, 60000, 1 << 30, 1 << 20, 0) + topic
+    set_quota(hub.control, {"client-id": "app"}, request_percentage=0.01)  # 100 us at once
+    with connect(hub) as waiting, connect(hub, "other") as free:
+        waiting.request(1, 4, many)
+        for _ in range(5000):  # some microseconds each
+            assert produce(free) == (0, 0)
+            if metric(hub, 'millrace_broker_throttled_total{quota="request_percentage"}') > 0:
+                break
+        else:
+            pytest.fail("waking costs nothing")
+
+
 def create_topic(connection, name, partitions, version=6, validate_only=False):
     """CreateTopics: (throttle time in ms, error)."""
     if version < 5:
