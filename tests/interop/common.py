@@ -41,9 +41,10 @@ def wait_for_port(port, process, bound_s, log):
 
 
 class Hub:
-    """A hub in a directory of its own, on a free port."""
+    """A hub in a directory of its own, on a free port; what else its listener and its configuration say, as
+    YAML."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, listener="", more=""):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-interop-"))
         self.binary = binary
         self.port = free_port()
@@ -51,7 +52,7 @@ class Hub:
         self.data = self.directory / "data"
         config = self.directory / "hub.yaml"
         config.write_text(f"node: {{id: 1, data: {self.data}, run: {self.directory}/run}}\n"
-                          f"listen: [{{address: \"{self.address}\"}}]\n", encoding="utf-8")
+                          f"listen: [{{address: \"{self.address}\"{listener}}}]\n{more}", encoding="utf-8")
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen([binary, "run", "-c", str(config)], stderr=log)
         wait_for_port(self.port, self.process, 30, self.directory / "log")
