@@ -58,6 +58,11 @@ def wait_until(condition, timeout_s=PATIENCE_S, what="the condition", poll_s=0.0
         time.sleep(poll_s)
 
 
+def files_below(directory):
+    """All files, also while a node makes and removes some: pathlib's glob fails at a directory that goes."""
+    return [pathlib.Path(place) / name for place, _, names in os.walk(directory) for name in names]
+
+
 def run(*arguments, timeout_s=PATIENCE_S, **keywords):
     """One run of a subcommand, to its end: a CompletedProcess with text."""
     return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True,

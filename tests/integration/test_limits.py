@@ -4,14 +4,13 @@ counted, a dead sink costs a live one nothing, and a node starts whatever its fi
 
 import json
 import os
-import pathlib
 import subprocess
 import threading
 import time
 
 import pytest
 
-from node import KCAT, PATIENCE_S, free_port, run, wait_until
+from node import KCAT, PATIENCE_S, files_below, free_port, run, wait_until
 
 LIMIT = 4 << 20
 SEGMENT = 1 << 20
@@ -40,7 +39,9 @@ class Sampler(threading.Thread):
 
 def disk_bytes(directory):
     total = 0
-    for path in pathlib.Path(directory).glob("**/*.log"):
+    for path in files_below(directory):
+        if path.suffix != ".log":
+            continue
         try:
             total += path.stat().st_size
         except FileNotFoundError:
