@@ -1,4 +1,4 @@
-"""Files that go, and file systems that come back under another number: P29 and P34, with the real binary."""
+"""What is promised of files, one by one, with the real binary: the table in tests/README.md says what else shows them."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from node import PATIENCE_S, free_port, wait_until
+from node import PATIENCE_S, free_port, run, wait_until
 from test_durability_edge import check_ledger, read_topic, total
 
 LIMIT = 4 << 20
@@ -122,3 +122,84 @@ def test_a_file_system_that_comes_back_under_another_number(make, tmp_path):
         subprocess.run(["umount", logs], check=False, timeout=60)
         if loop is not None:
             subprocess.run(["losetup", "-d", loop], check=False, timeout=60)
+
+
+def texts(edge):
+    return sorted(line.rstrip("\n") for line in read_topic(edge))
+
+
+def append(path, text):
+    with open(path, "a", encoding="utf-8") as handle:
+        handle.write(text)
+
+
+def source(tmp_path, **options):
+    return {"app": {"type": "file", "paths": [f"{tmp_path}/logs/*.log"], "topic": "app", **options}}
+
+
+def test_a_file_that_is_rewritten_beyond_the_old_offset(make, tmp_path):
+    """P4, P7: each of two contents at one inode comes once, and a single short line does not wait."""
+    log = tmp_path / "logs" / "a.log"
+    edge = make()
+    edge.start()
+    append(log, "a\n")
+    wait_until(lambda: total(edge) >= 1, what="a short line")
+    append(log, "old 0\nold 1\n")
+    wait_until(lambda: total(edge) >= 3, what="the old lines")
+    edge.stop()
+    new = [f"new {i}" for i in range(100)]
+    log.write_text("".join(f"{line}\n" for line in new), encoding="ascii")  # the same inode, and longer
+    edge.start()
+    wait_until(lambda: total(edge) >= 103, what="the new lines")
+    edge.stop()
+    edge.start()
+    assert texts(edge) == sorted(["a", "old 0", "old 1", *new])
+    check_ledger(edge)
+
+
+def test_files_that_appear_later_are_read_from_their_first_byte(make, tmp_path):
+    """P35, whatever start_at says of those that were there, and also while the node is down."""
+    logs = tmp_path / "logs"
+    append(logs / "old.log", "old\n")
+    edge = make(sources=source(tmp_path, start_at="end"))
+    edge.start()
+    wait_until(lambda: "old.log" in run("files", "-c", edge.config_path).stdout, what="the old file to be known")
+    append(logs / "new.log", "new 0\nnew 1\n")
+    wait_until(lambda: total(edge) >= 2, what="the new file")
+    edge.stop()
+    append(logs / "down.log", "down\n")
+    edge.start()
+    wait_until(lambda: total(edge) >= 3, what="the file that came while the node was down")
+    assert texts(edge) == ["down", "new 0", "new 1"]
+
+
+def test_long_lines_are_cut_between_characters(make, tmp_path):
+    """P26: all of it comes, and the next line is whole."""
+    log = tmp_path / "logs" / "a.log"
+    edge = make(sources=source(tmp_path, max_line="1KiB"))
+    edge.start()
+    append(log, "ä" * 3000 + "\nnext\n")
+    wait_until(lambda: "next" in texts(edge), what="the next line", poll_s=0.1)
+    lines = [line.rstrip("\n") for line in read_topic(edge)]
+    assert "".join(lines[:-1]) == "ä" * 3000
+    assert len(lines) > 6 and lines[-1] == "next"
+
+
+def test_container_lines_over_rotations_and_a_kill(make, tmp_path):
+    """P27, P28: pieces in three files, and no end to be seen before the node was killed."""
+    logs = tmp_path / "logs"
+    frame = "2026-03-01T12:00:00.5Z stdout"
+    edge = make(sources=source(tmp_path, format="cri", rotated_wait="1h", multiline={"timeout": "1h"}))
+    edge.start()
+    append(logs / "0.log", f"{frame} F first\n{frame} P ab\n")
+    wait_until(lambda: total(edge) >= 1, what="the first line")
+    os.rename(logs / "0.log", logs / "0.log.20260301-120001")
+    append(logs / "0.log", f"{frame} P cd\n2026-03-01T12:00:00.5Z stderr F other\n")
+    wait_until(lambda: total(edge) >= 2, what="the line of the other stream")
+    edge.kill()
+    os.rename(logs / "0.log", logs / "0.log.20260301-120002")
+    append(logs / "0.log", f"{frame} F ef\n{frame} F last\n")
+    edge.start()
+    wait_until(lambda: total(edge) >= 4, what="the line of three files, and the last")
+    assert texts(edge) == ["abcdef", "first", "last", "other"]
+    check_ledger(edge)
