@@ -16,6 +16,7 @@ from raw_kafka import Connection
 from security import MECHANISMS, certificates, metric, server_tls  # noqa: F401
 
 PROGRAM = pathlib.Path(binary()).read_bytes()
+IS_SANITIZED = b"__asan_" in PROGRAM or b"__tsan_" in PROGRAM
 SECRETS = {"scram": "scram-kV3u8Qz1Xw5Lr9Tn", "plain": "plain-Yb6c2Hs8Dm4Jf0Gp",
            "cluster": "cluster-Nq7e5Ra3Zt9Bw1Ux", "oauth": "oauth-Wd2k6Mv8Ph4Ls0Cy",
            "written": "written-Tj5x9Fo1Ei7Ku3Ag"}
@@ -114,8 +115,7 @@ def write_line(made):
         log.write("another\n")
 
 
-@pytest.mark.skipif(b"__asan_" in PROGRAM or b"__tsan_" in PROGRAM,
-                    reason="sanitizers keep what was freed as it was")
+@pytest.mark.skipif(IS_SANITIZED, reason="sanitizers keep what was freed, and have terabytes of shadows")
 def test_no_configured_secret_is_in_what_a_core_dump_holds(hub, edge):
     """After all of them were used: the hub has checked them, the edge has shown them."""
     made = hub()
@@ -193,9 +193,11 @@ def test_a_changed_password_counts_from_the_next_login_on(hub, edge, files):
     write_line(agent)
     wait_for_sinks(agent, ["scram", "plain", "cluster"], 3)
     assert metric(agent, "millrace_secrets_reload_failing") == 0
-    with agent.paused():
-        dumped, kept = dumped_and_kept(agent.process.pid, [SECRETS["scram"], SECRETS["scram"][::-1]])
-    assert kept == {SECRETS["scram"][::-1]}  # the old one was wiped
+    if not IS_SANITIZED:
+        with agent.paused():
+            dumped, kept = dumped_and_kept(agent.process.pid,
+                                           [SECRETS["scram"], SECRETS["scram"][::-1]])
+        assert dumped == set() and kept == {SECRETS["scram"][::-1]}  # the old one was wiped
     agent.stop()
 
 
