@@ -23,7 +23,7 @@ async function members (producer) {
   await done(990)
   await readers.pop().disconnect()
   await producer.send({ topic: 'js', messages: Array.from({ length: 20 }, (_, i) =>
-    ({ partition: i % 3, value: `later ${i}` })) })
+    ({ partition: i % 2, value: `later ${i}` })) })
   await done(1010)
   assert.strictEqual(seen.length, 1010)
   await readers.pop().disconnect()
