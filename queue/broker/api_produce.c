@@ -8,7 +8,8 @@
  * 3. The connection goes while appends are under way: they are finished, nobody is told.
  * 4. A compressed batch is large, or inflates beyond what is done here: a worker checks it. Produce
  * requests behind it on the same connection wait for that, so that a producer's batches are
- * appended in its order; those of other connections do not. The connection goes meanwhile: nothing
+ * appended in its order; those of other connections do not. The same for one that is compressed
+ * anew, as its topic says (compression.type). The connection goes meanwhile: nothing
  * of what waits is appended, as if it had not been read. */
 #include <inttypes.h>
 #include <limits.h>
@@ -18,12 +19,14 @@
 #include "base/core/logger.h"
 #include "queue/broker/broker_internal.h"
 #include "queue/wire/batch_check.h"
+#include "queue/wire/batch_recode.h"
 #include "queue/wire/bytes.h"
 #include "queue/wire/produce.h"
 
 enum {
     CHECK_HERE_BYTES_MAX = 128 * 1024,   /* of a compressed batch: larger ones go to a worker ... */
     INFLATE_HERE_BYTES_MAX = 256 * 1024, /* ... and those that come to more than this */
+    RECODE_HERE_BYTES_MAX = 16 * 1024,   /* of a batch that is to be compressed anew */
 };
 
 struct produce_part {
@@ -34,8 +37,10 @@ struct produce_part {
     struct partition *partition; /* a reference; NULL: refused before it was looked at */
     struct batch_check check;
     struct batch_check_result result;
-    int16_t error; /* of the batch */
-    bool is_large; /* for a worker */
+    int codec;              /* of the topic; -1: as it comes */
+    struct mr_buf *recoded; /* the batch in that codec; NULL: it came so */
+    int16_t error;          /* of the batch */
+    bool is_large;          /* for a worker */
 };
 
 struct produce {
@@ -149,6 +154,47 @@ static void check_prepare(const struct produce *produce, const struct image_topi
     }
 }
 
+static int codec_of_topic(const struct image_topic *topic)
+{
+    const char *word = topic_settings_text(&topic->settings, TOPIC_COMPRESSION_TYPE);
+    enum mr_codec codec;
+
+    if (strcmp(word, "uncompressed") == 0) {
+        return MR_CODEC_NONE;
+    }
+    return mr_codec_parse(word, &codec) == 0 ? (int)codec : -1; /* "producer" */
+}
+
+static int codec_of_batch(const struct wire_records *records)
+{
+    return records->size < BATCH_HEADER_SIZE
+               ? -1
+               : wire_get_int16(records->data + BATCH_CRC_START) & BATCH_CODEC_MASK;
+}
+
+static bool is_recoded(const struct produce_part *part)
+{
+    return part->codec >= 0 && codec_of_batch(part->records) != part->codec;
+}
+
+/* Behind the check, which has left the records in `scratch` where they were compressed. */
+static int16_t recode(struct produce_part *part)
+{
+    bool was_plain = codec_of_batch(part->records) == MR_CODEC_NONE;
+    const struct mr_bytes *scratch = part->check.scratch;
+    const uint8_t *records = was_plain ? part->records->data + BATCH_HEADER_SIZE : scratch->data;
+    size_t size = was_plain ? (size_t)part->records->size - BATCH_HEADER_SIZE : scratch->size_bytes;
+    int rc = batch_recode(&part->result.header, records, size, (enum mr_codec)part->codec,
+                          part->check.codecs, &part->recoded);
+
+    if (rc == MR_ETOOLARGE ||
+        (rc == 0 && part->recoded->size_bytes > part->check.batch_size_bytes_max)) {
+        part->result.reason = "too large in the codec of the topic";
+        return KAFKA_MESSAGE_TOO_LARGE;
+    }
+    return rc == 0 ? KAFKA_NONE : KAFKA_REQUEST_TIMED_OUT; /* no memory: the client tries again */
+}
+
 /* On the loop or on a worker, with that one's own codecs and memory. */
 static void check_run(struct produce_part *part, struct mr_codec_context *codecs,
                       struct mr_bytes *scratch)
@@ -158,12 +204,9 @@ static void check_run(struct produce_part *part, struct mr_codec_context *codecs
     part->check.scratch = scratch;
     part->error =
         batch_check(&part->check, part->records->data, (size_t)part->records->size, &part->result);
-}
-
-static bool is_compressed(const struct wire_records *records)
-{
-    return records->size >= BATCH_HEADER_SIZE &&
-           (wire_get_int16(records->data + BATCH_CRC_START) & BATCH_CODEC_MASK) != MR_CODEC_NONE;
+    if (part->error == KAFKA_NONE && is_recoded(part)) {
+        part->error = recode(part);
+    }
 }
 
 /* Everything that takes a bounded, short time is checked at once. */
@@ -172,8 +215,11 @@ static void check_here(struct produce_part *part)
     struct broker *broker = part->produce->request->broker;
     size_t limit_bytes = part->check.records_size_bytes_max;
 
-    if (is_compressed(part->records)) {
-        part->is_large = part->records->size > CHECK_HERE_BYTES_MAX;
+    if (is_recoded(part)) {
+        part->is_large = part->records->size > RECODE_HERE_BYTES_MAX;
+    }
+    if (codec_of_batch(part->records) > MR_CODEC_NONE) {
+        part->is_large = part->is_large || part->records->size > CHECK_HERE_BYTES_MAX;
         if (limit_bytes > INFLATE_HERE_BYTES_MAX) {
             part->check.records_size_bytes_max = INFLATE_HERE_BYTES_MAX;
         }
@@ -266,9 +312,13 @@ static void start_append(struct produce_part *part)
         /* A failure stays in the partition, for the append to name. */
         (void)replicas_need(produce->request->broker->replicas, partition, NULL);
     }
-    part->append.log.batch = (struct mr_slice){.buf = produce->request->frame,
-                                               .data = part->records->data,
-                                               .size_bytes = (size_t)part->records->size};
+    part->append.log.batch = part->recoded != NULL
+                                 ? (struct mr_slice){.buf = part->recoded,
+                                                     .data = part->recoded->data,
+                                                     .size_bytes = part->recoded->size_bytes}
+                                 : (struct mr_slice){.buf = produce->request->frame,
+                                                     .data = part->records->data,
+                                                     .size_bytes = (size_t)part->records->size};
     part->append.log.append_time_ms = -1;
     part->append.cb = on_appended;
     part->append.owner = part;
@@ -306,6 +356,7 @@ static void produce_partition(struct produce *produce, const struct image_topic 
     }
     part->records = &in->records;
     part->partition = partition_ref(partition);
+    part->codec = codec_of_topic(topic);
     check_prepare(produce, topic, &part->check);
     check_here(part);
 }
@@ -473,6 +524,7 @@ static void produce_release(struct request *request)
 
     for (size_t i = 0; i < produce->part_count; i++) {
         partition_unref(produce->parts[i].partition);
+        mr_buf_unref(produce->parts[i].recoded);
     }
 }
 

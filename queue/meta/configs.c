@@ -11,9 +11,8 @@
 #include "queue/wire/types.h"
 
 static const char *const cleanup_words[] = {"delete", "compact", NULL};
-/* Batches are never re-encoded on their way to the log, so that "producer" is the only honest word.
- */
-static const char *const compression_words[] = {"producer", NULL};
+static const char *const compression_words[] = {"producer", "uncompressed", "gzip", "snappy",
+                                                "lz4",      "zstd",         NULL};
 static const char *const timestamp_words[] = {"CreateTime", "LogAppendTime", NULL};
 
 /* clang-format off */
@@ -23,7 +22,8 @@ const struct config_def topic_configs[TOPIC_CONFIG_COUNT] = {
         "What happens to old segments: delete by time and size, compact by key, or both."},
     [TOPIC_COMPRESSION_TYPE] = {"compression.type", CONFIG_STRING, "producer", "compression.type",
         0, 0,
-        compression_words, "The codec of stored batches; producer: as they came."},
+        compression_words,
+        "The codec of stored batches; producer: as they came. Others are compressed anew."},
     [TOPIC_DELETE_RETENTION_MS] = {"delete.retention.ms", CONFIG_LONG, "86400000",
         "log.cleaner.delete.retention.ms",
         0, INT64_MAX, NULL, "How long tombstones of a compacted topic are kept."},

@@ -9,6 +9,7 @@ import time
 
 import confluent_kafka
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as PyPartition
 
@@ -56,6 +57,24 @@ def test_kcat_in_each_codec(hub, codec):
     assert done.returncode == 0, done.stderr
     got = kcat(hub, "-t", "web", "-p", "1", "-C", "-o", "beginning", "-e", "-q")
     assert got.stdout.splitlines() == lines
+
+
+@pytest.mark.parametrize("stored", ["uncompressed", "gzip", "snappy", "lz4", "zstd"])
+def test_a_topic_may_name_its_codec(hub, stored):
+    """compression.type: whatever producers send, idempotently and many at a time, is stored in the topic's codec."""
+    admin = AdminClient({"bootstrap.servers": hub.bootstrap})
+    admin.create_topics([NewTopic(stored, 1, 1, config={"compression.type": stored})])[stored].result(TIMEOUT_S)
+    expected = []
+    for codec in CODECS:
+        for size, count in ((10, 50), (700, 2000)):  # small batches are checked where they come in, others by workers
+            part = [f"{codec} {number} ".encode() * (size // 10) for number in range(count)]
+            send(hub, stored, part, compression_type=codec, enable_idempotence=True)
+            expected += part
+    assert values(read(hub, stored)) == expected
+    heads = raw.batches(next((hub.data / f"{stored}-0").glob("*.log")).read_bytes())
+    assert sum(head["count"] for head in heads) == len(expected)
+    assert {head["attributes"] for head in heads} == {raw.CODECS.get(stored, 0)}
+    assert {head["producer_id"] >= 0 for head in heads} == {True}
 
 
 @pytest.mark.parametrize("codec", [None, "gzip"])
