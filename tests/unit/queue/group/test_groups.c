@@ -201,7 +201,7 @@ static void settle(struct client *const *clients, size_t count)
         }
         pass_ms(clients[0]->f, 100);
     }
-    CHECK(!"somebody waits in vain");
+    test_fail(__FILE__, __LINE__, "somebody waits in vain");
 }
 
 static struct queue_fixture *open_fixture(uint64_t seed)
