@@ -230,20 +230,31 @@ static void become_empty(struct group *group)
     group_maybe_forget(group);
 }
 
+static void answer_join(struct group_member *member)
+{
+    struct group_join_result result = group_join_answer(member);
+
+    member->is_new = false;
+    member->knows_id = true;
+    member->is_unsynced = true;
+    if (member->is_joining) {
+        member_alive(member);
+        member_answer_join(member, &result);
+    }
+}
+
+/* The leader last: it may be back with the next wish (a part that it gives up, KIP-429) before a
+ * follower that heard of this generation after it has asked for its part of it. */
 static void answer_joins(struct group *group)
 {
     mr_list_each(&group->members, link, next)
     {
         struct group_member *member = mr_container(link, struct group_member, link);
-        struct group_join_result result = group_join_answer(member);
-        member->is_new = false;
-        member->knows_id = true;
-        member->is_unsynced = true;
-        if (member->is_joining) {
-            member_alive(member);
-            member_answer_join(member, &result);
+        if (member != group->leader) {
+            answer_join(member);
         }
     }
+    answer_join(group->leader);
 }
 
 static void begin_generation(struct group *group)
