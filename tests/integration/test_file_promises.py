@@ -103,8 +103,11 @@ def test_a_file_system_that_comes_back_under_another_number(make, tmp_path):
         wait_until(lambda: total(edge) >= 300, what="all lines")
         edge.stop()
         subprocess.run(["umount", logs], check=True, timeout=60)
-        loop = subprocess.run(["losetup", "-f", "--show", spacer], check=True, timeout=60, capture_output=True,
-                              text=True).stdout.strip()
+        done = subprocess.run(["losetup", "-f", "--show", spacer], check=False, timeout=60, capture_output=True,
+                              text=True)
+        if done.returncode != 0:
+            pytest.skip(f"no second loop device here: {done.stderr.strip()}")
+        loop = done.stdout.strip()
         mount(image, logs)
         assert os.stat(logs / "0.log").st_dev != device
         write(logs / "0.log", "late", 1)
