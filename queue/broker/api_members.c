@@ -107,14 +107,8 @@ void api_join_group(struct request *request)
     join->inner.knows_skip_assignment = request->head.api_version >= 9;
     join->inner.cb = on_joined;
     if (!may(request, body->group_id)) {
-        struct group_join_result refused = {
-            .error = KAFKA_GROUP_AUTHORIZATION_FAILED,
-            .generation = -1,
-            .protocol_type = {NULL, -1},
-            .protocol = {NULL, -1},
-            .leader = wire_text(""),
-            .member_id = body->member_id,
-        };
+        struct group_join_result refused =
+            group_join_refusal(KAFKA_GROUP_AUTHORIZATION_FAILED, body->member_id);
         on_joined(&join->inner, &refused);
         return;
     }

@@ -71,6 +71,9 @@ struct group_join_result {
     const struct group *members_of; /* whose members the leader is told; NULL: none */
 };
 
+/* A refusal: what it does not say is null or empty. member_id is borrowed. */
+struct group_join_result group_join_refusal(int16_t error, struct wire_string member_id);
+
 struct group_join;
 /* The result is borrowed for the call, which must not come back to the groups. */
 typedef void (*group_join_cb)(struct group_join *join, const struct group_join_result *result);

@@ -8,25 +8,17 @@
 #include "queue/group/group_internal.h"
 #include "queue/group/offsets.h"
 
-static void refuse(struct group_join *join, int16_t error, struct wire_string member_id)
-{
-    struct group_join_result result = {
-        .error = error,
-        .generation = -1,
-        .protocol_type = {NULL, -1},
-        .protocol = {NULL, -1},
-        .leader = wire_text(""),
-        .member_id = member_id,
-    };
-
-    join->member = NULL;
-    join->cb(join, &result);
-}
-
 static void answer(struct group_join *join, const struct group_join_result *result)
 {
     join->member = NULL;
     join->cb(join, result);
+}
+
+static void refuse(struct group_join *join, int16_t error, struct wire_string member_id)
+{
+    struct group_join_result result = group_join_refusal(error, member_id);
+
+    answer(join, &result);
 }
 
 /* ---- what is asked ---- */

@@ -24,16 +24,21 @@ void member_answer_join(struct group_member *member, const struct group_join_res
     }
 }
 
-void member_refuse_join(struct group_member *member, int16_t error)
+struct group_join_result group_join_refusal(int16_t error, struct wire_string member_id)
 {
-    struct group_join_result result = {
+    return (struct group_join_result){
         .error = error,
         .generation = -1,
         .protocol_type = {NULL, -1},
         .protocol = {NULL, -1},
         .leader = wire_text(""),
-        .member_id = wire_text(member->id),
+        .member_id = member_id,
     };
+}
+
+void member_refuse_join(struct group_member *member, int16_t error)
+{
+    struct group_join_result result = group_join_refusal(error, wire_text(member->id));
 
     member_answer_join(member, &result);
 }
