@@ -282,14 +282,20 @@ def make_records(bench):
     return source
 
 
-def produce_once(bench, source, hub_tls=None, options=()):
-    """Seconds, and CPU seconds of the hub, for kcat to send the records to four partitions."""
+def start_hub(bench, hub_tls):
+    """A hub with a topic of four partitions: (directory, port, node)."""
     back_memory(bench.directory, 2 * bench.size)
     directory = bench.fresh("produce")
     port = free_port()
     listen = {"address": f"127.0.0.1:{port}", **({"tls": hub_tls} if hub_tls else {})}
     hub = Node(directory, "hub", {"listen": [listen], "topics": {"access": {"partitions": 4}}}).start()
     wait_until(lambda: can_connect(port), 20, "the hub")
+    return directory, port, hub
+
+
+def produce_once(bench, source, hub_tls=None, options=()):
+    """Seconds, and CPU seconds of the hub, for kcat to send the records to four partitions."""
+    directory, port, hub = start_hub(bench, hub_tls)
     before = cpu_s(hub.pid)
     begin = time.monotonic()
     words = [word for option in ("acks=1", "linger.ms=5", "batch.size=1000000", "queue.buffering.max.messages=1000000",

@@ -8,8 +8,8 @@ limits. A plain fetch by one of them is sendfile, which copies nothing, at a rat
 import shutil
 import time
 
-from harness import (BUILD, GIB, MIB, Node, Reader, back_memory, can_connect, chain_once, cpu_s, edge_config,
-                     free_port, make_records, produce_once, run, tool, wait_until)
+from harness import (BUILD, GIB, MIB, Node, Reader, can_connect, chain_once, cpu_s, edge_config, free_port,
+                     make_records, produce_once, run, start_hub, tool, wait_until)
 
 
 def make_certificates(bench):
@@ -37,12 +37,7 @@ def kcat_options(certificates):
 
 def bare_produce_once(bench, hub_tls=None, more=()):
     """Seconds, and CPU seconds of the hub, for the bare client to send full batches to four partitions."""
-    back_memory(bench.directory, 2 * bench.size)
-    directory = bench.fresh("produce")
-    port = free_port()
-    listen = {"address": f"127.0.0.1:{port}", **({"tls": hub_tls} if hub_tls else {})}
-    hub = Node(directory, "hub", {"listen": [listen], "topics": {"access": {"partitions": 4}}}).start()
-    wait_until(lambda: can_connect(port), 20, "the hub")
+    directory, port, hub = start_hub(bench, hub_tls)
     before = cpu_s(hub.pid)
     answer = tool("millrace_bench_produce", "--port", port, "--topic", "access", "--partitions", 4, "--size",
                   bench.size // MIB, *more)[-1]
