@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "base/core/buffer.h"
+#include "base/core/disk.h"
 #include "base/core/error.h"
 #include "base/core/memory.h"
 #include "tests/lib/test.h"
@@ -159,6 +160,24 @@ void gone(const char *name)
 
     full(path, name);
     CHECK_EQ(unlink(path), 0);
+}
+
+void next_birth(void)
+{
+    char path[512];
+    struct mr_disk_stat first = {0};
+    struct mr_disk_stat stat;
+
+    full(path, "tick");
+    for (int i = 0; i < 1000000; i++) {
+        put("tick", "");
+        CHECK_EQ(mr_disk_stat(mr_disk_system(), path, &stat), 0);
+        gone("tick");
+        first = i == 0 ? stat : first;
+        if (stat.born_us != first.born_us) {
+            return;
+        }
+    }
 }
 
 void folder(const char *name)

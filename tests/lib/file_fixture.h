@@ -29,6 +29,8 @@ void move(const char *from, const char *to);
 void copy(const char *from, const char *to);
 void cut(const char *name, long size);
 void gone(const char *name);
+/* Steps until a new file has a later birth than those before: the kernel's time has ticks. */
+void next_birth(void);
 void folder(const char *name);
 void soft_link(const char *target, const char *name);
 void compress_file(const char *from, const char *to);

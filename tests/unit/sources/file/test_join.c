@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/core/disk.h"
 #include "base/core/memory.h"
 #include "tests/lib/file_fixture.h"
 #include "tests/lib/test.h"
@@ -212,25 +211,6 @@ TEST(file_join, cuts_events_that_grow_too_large)
     CHECK_EQ(fake_source_event(f->fake, 2)->flags, SOURCE_SPAN_CUT);
     CHECK_EQ(fake_source_event(f->fake, 3)->flags, 0);
     file_fixture_free(f);
-}
-
-/* Steps until a new file has a later birth than those before: the kernel's time has ticks. */
-static void next_birth(void)
-{
-    char path[512];
-    struct mr_disk_stat first = {0};
-    struct mr_disk_stat stat;
-
-    (void)snprintf(path, sizeof path, "%s/tick", test_tmpdir());
-    for (int i = 0; i < 1000000; i++) {
-        put("tick", "");
-        CHECK_EQ(mr_disk_stat(mr_disk_system(), path, &stat), 0);
-        gone("tick");
-        first = i == 0 ? stat : first;
-        if (stat.born_us != first.born_us) {
-            return;
-        }
-    }
 }
 
 /* Rotated in the middle of a line, and rotated again before its end, with the node down. */

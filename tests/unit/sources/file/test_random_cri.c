@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/core/disk.h"
 #include "base/core/memory.h"
 #include "tests/lib/file_fixture.h"
 #include "tests/lib/test.h"
@@ -74,25 +73,6 @@ static void start(struct container *c)
     file_fixture_start(c->f);
     c->runs = true;
     fake_source_pass_ms(c->f->fake, 100); /* moves that nobody can see are not promised */
-}
-
-/* Steps until a new file has a later birth than those before: the kernel's time has ticks. */
-static void next_birth(void)
-{
-    char path[512];
-    struct mr_disk_stat first = {0};
-    struct mr_disk_stat stat;
-
-    (void)snprintf(path, sizeof path, "%s/tick", test_tmpdir());
-    for (int i = 0; i < 1000000; i++) {
-        put("tick", "");
-        CHECK_EQ(mr_disk_stat(mr_disk_system(), path, &stat), 0);
-        gone("tick");
-        first = i == 0 ? stat : first;
-        if (stat.born_us != first.born_us) {
-            return;
-        }
-    }
 }
 
 static void rotate(struct container *c)
